@@ -1,0 +1,184 @@
+package table
+
+import (
+	"slices"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+// Draft is a snapshot being changed: one transaction, one revision. It belongs to one
+// goroutine. Nobody else sees it until what Done returns is published.
+type Draft struct {
+	next   *Snapshot
+	base   *Snapshot
+	events []Event
+}
+
+// Event is one thing that a transaction did, as watchers are told it.
+type Event struct {
+	Kind Kind
+	Gone bool       // taken away; else put there or changed
+	ID   service.ID // the ID of a service is empty
+
+	Instance   *Instance           // of an instance that is there
+	Definition *service.Definition // of a service that is there
+}
+
+// Kind says what an event is about.
+type Kind uint8
+
+// What the table holds.
+const (
+	KindInstance Kind = iota
+	KindService
+)
+
+func (k Kind) String() string { return [...]string{"instance", "service"}[k] }
+
+// Edit begins a draft of the next revision. The snapshot itself stays as it is.
+func (s *Snapshot) Edit() *Draft {
+	return &Draft{base: s, next: &Snapshot{
+		Revision:   s.Revision + 1,
+		namespaces: s.namespaces.Copy(),
+		services:   s.services.Copy(),
+		instances:  s.instances.Copy(),
+		holders:    s.holders.Copy(),
+	}}
+}
+
+// Revision returns the number that the draft's snapshot will have.
+func (d *Draft) Revision() uint64 { return d.next.Revision }
+
+// Instance returns the instance of that id as the draft has it, nil where there is none.
+func (d *Draft) Instance(id service.ID) *Instance { return d.next.Instance(id) }
+
+// Service returns the service of that name as the draft has it, nil where there is none.
+func (d *Draft) Service(name service.Name) *View { return d.next.Service(name) }
+
+// Changed reports whether the draft differs from what it was begun on.
+func (d *Draft) Changed() bool { return len(d.events) > 0 }
+
+// Put places an instance, new or in the place of the one of the same id, and stamps it
+// with the draft's revision. The instance belongs to the table from now on.
+func (d *Draft) Put(i *Instance) {
+	i.Revision = d.next.Revision
+	view := d.touch(i.Name)
+	i.Name = view.Name // share the strings of the name among the instances of a service
+	old, known := d.next.instances.Set(i)
+	if known {
+		d.dropInstance(old)
+	} else {
+		view.Instances++
+	}
+	for _, addr := range i.Addresses {
+		d.next.holders.Set(holder{addr, &i.ID.Name, i})
+	}
+	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
+	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID, Instance: i})
+}
+
+// Remove takes an instance away, and its service with the last one unless that was
+// defined. It returns the instance, nil where there is none.
+func (d *Draft) Remove(id service.ID) *Instance {
+	old, ok := d.next.instances.Delete(&Instance{ID: id})
+	if !ok {
+		return nil
+	}
+	d.dropInstance(old)
+	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: id})
+	view := d.touch(id.Name)
+	view.Instances--
+	if view.Instances == 0 && view.Definition == nil {
+		d.dropService(view)
+	}
+	return old
+}
+
+// Define gives a service its definition, which belongs to the table from now on.
+func (d *Draft) Define(name service.Name, def *service.Definition) {
+	view := d.touch(name)
+	d.dropClusterIPs(view)
+	view.Definition = def
+	for _, addr := range def.ClusterIPs {
+		d.next.holders.Set(holder{addr, &view.Name, nil})
+	}
+	d.events = append(d.events, Event{Kind: KindService, ID: service.ID{Name: view.Name}, Definition: def})
+}
+
+// Undefine takes a service away with all its instances, which it returns; false where
+// there is no such service.
+func (d *Draft) Undefine(name service.Name) (instances []*Instance, ok bool) {
+	if d.Service(name) == nil {
+		return nil, false
+	}
+	instances = slices.Collect(d.next.InstancesOf(name))
+	for _, i := range instances {
+		d.next.instances.Delete(i)
+		d.dropInstance(i)
+		d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
+	}
+	view := d.touch(name)
+	d.dropClusterIPs(view)
+	d.dropService(view)
+	d.events = append(d.events, Event{Kind: KindService, Gone: true, ID: service.ID{Name: name}})
+	return instances, true
+}
+
+// Done ends the draft and returns what is to be published: the next snapshot, and what
+// happened on the way to it, in order.
+func (d *Draft) Done() (*Snapshot, []Event) { return d.next, d.events }
+
+// touch returns the service's view in the draft, made anew if need be, since a
+// published view never changes.
+func (d *Draft) touch(name service.Name) *View {
+	view := d.next.Service(name)
+	switch {
+	case view == nil:
+		view = &View{Name: name}
+		d.inNamespace(name.Namespace, func(n *Namespace) { n.Services++ })
+	case view.Revision == d.next.Revision:
+		return view // this draft's own
+	default:
+		view = &View{
+			Name:       view.Name,
+			Definition: view.Definition,
+			Instances:  view.Instances,
+		}
+	}
+	view.Revision = d.next.Revision
+	d.next.services.Set(view)
+	return view
+}
+
+func (d *Draft) dropInstance(i *Instance) {
+	for _, addr := range i.Addresses {
+		d.next.holders.Delete(holder{addr, &i.ID.Name, i})
+	}
+	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
+}
+
+func (d *Draft) dropClusterIPs(view *View) {
+	if view.Definition == nil {
+		return
+	}
+	for _, addr := range view.Definition.ClusterIPs {
+		d.next.holders.Delete(holder{addr, &view.Name, nil})
+	}
+}
+
+func (d *Draft) dropService(view *View) {
+	d.next.services.Delete(view)
+	d.inNamespace(view.Namespace, func(n *Namespace) { n.Services-- })
+}
+
+// inNamespace changes a namespace's counts. A namespace with nothing in it is gone.
+func (d *Draft) inNamespace(name string, change func(*Namespace)) {
+	n, _ := d.next.namespaces.Get(Namespace{Name: name})
+	n.Name = name
+	change(&n)
+	if n == (Namespace{Name: name}) {
+		d.next.namespaces.Delete(n)
+		return
+	}
+	d.next.namespaces.Set(n)
+}

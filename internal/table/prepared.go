@@ -1,0 +1,31 @@
+package table
+
+import "sync/atomic"
+
+// prepared is what readers made of a view and keep with it, so that it is made once
+// and goes when the view goes. The zero value is empty.
+type prepared struct {
+	first atomic.Pointer[preparation]
+}
+
+type preparation struct {
+	key, value any
+	next       *preparation
+}
+
+// Prepared returns what was prepared of the view under that key, and has it made
+// where it was not. Two readers may make it at once; both get the same one. The key
+// must say all that the value depends on besides the view, and there must be few.
+func (v *View) Prepared(key any, prepare func() any) any {
+	first := v.prepared.first.Load()
+	for p := first; p != nil; p = p.next {
+		if p.key == key {
+			return p.value
+		}
+	}
+	made := &preparation{key: key, value: prepare(), next: first}
+	if v.prepared.first.CompareAndSwap(first, made) {
+		return made.value
+	}
+	return v.Prepared(key, func() any { return made.value })
+}

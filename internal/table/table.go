@@ -1,0 +1,93 @@
+package table
+
+import "sync/atomic"
+
+// keptEvents is how many changes are kept for watchers to resume from, at least
+// (contract, section 3).
+const keptEvents = 10_000
+
+// Table publishes snapshots. Load and what it returns may be used from any goroutine;
+// Open and Publish only by one writer at a time. The zero value is not loaded.
+type Table struct {
+	state atomic.Pointer[State]
+	kept  int // events between the oldest commit and the newest
+}
+
+// State is what is published at one moment: the snapshot, and the place of its
+// revision in the history. The two always agree.
+type State struct {
+	*Snapshot
+	began  uint64  // the revision that the table was opened with
+	newest *Commit // the one that made the snapshot
+	oldest *Commit // the earliest that can be resumed from
+}
+
+// Commit is one revision in the history: a link of a chain that grows at its end.
+// Whoever holds a commit can follow everything after it; what nobody holds is freed.
+type Commit struct {
+	Revision uint64
+	Events   []Event
+
+	next  *Commit       // may be read once grown is closed
+	grown chan struct{} // closed when there is a next
+}
+
+// Open publishes the first snapshot. The history begins after it.
+func (t *Table) Open(s *Snapshot) {
+	begin := &Commit{Revision: s.Revision, grown: make(chan struct{})}
+	t.state.Store(&State{Snapshot: s, began: s.Revision, newest: begin, oldest: begin})
+}
+
+// Load returns what is published now; nil until the table is loaded.
+func (t *Table) Load() *State { return t.state.Load() }
+
+// Publish replaces what is published by a snapshot that was drafted on it. Queries
+// see it from here on; then watchers are told the events.
+func (t *Table) Publish(s *Snapshot, events []Event) {
+	was := t.state.Load()
+	commit := &Commit{Revision: s.Revision, Events: events, grown: make(chan struct{})}
+
+	t.kept += len(events)
+	oldest := was.oldest
+	was.newest.next = commit // before it may become the oldest
+	for oldest.next != nil && t.kept-len(oldest.next.Events) >= keptEvents {
+		oldest = oldest.next
+		t.kept -= len(oldest.Events)
+	}
+	t.state.Store(&State{Snapshot: s, began: was.began, newest: commit, oldest: oldest})
+	close(was.newest.grown)
+}
+
+// Serial returns the revision as the serial number of a zone, which has 32 bits and is
+// compared by RFC 1982: a step of more than 2³¹ goes backwards. A table in memory begins
+// at the Unix time in milliseconds, so that a restart after 25 days would be such a step.
+// Counted in tenths of a second it takes seven years, and the serial still grows by one
+// with each change, and over a restart as long as changes are fewer than ten a second.
+func (s *State) Serial() uint32 { return uint32(s.began/100 + s.Revision - s.began) }
+
+// Last returns the commit that made the state's snapshot. Following it tells all that
+// changes afterwards.
+func (s *State) Last() *Commit { return s.newest }
+
+// Since returns the commit of that revision; false where the history does not reach
+// back to it, or it has not been yet.
+func (s *State) Since(revision uint64) (*Commit, bool) {
+	if revision < s.oldest.Revision || revision > s.Revision {
+		return nil, false
+	}
+	c := s.oldest
+	for c.Revision < revision {
+		c = c.next
+	}
+	return c, true
+}
+
+// Keeps reports whether the history still reaches back to the commit. A watcher whose
+// commit is not kept is too slow.
+func (s *State) Keeps(c *Commit) bool { return c.Revision >= s.oldest.Revision }
+
+// Grown is closed when there is a commit after this one; then Next returns it.
+func (c *Commit) Grown() <-chan struct{} { return c.grown }
+
+// Next returns the commit after this one. It must not be called before Grown is closed.
+func (c *Commit) Next() *Commit { return c.next }

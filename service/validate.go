@@ -1,0 +1,178 @@
+package service
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Limits on what one object may hold. The wire format names the same numbers.
+const (
+	MaxAddresses     = 16
+	MaxPortNameBytes = 62 // with its underscore it is a label
+	MaxZoneBytes     = 63
+	MaxMetadata      = 64
+	MaxMetadataKey   = 63
+	MaxMetadataPair  = 254 // with "=" it fills a character-string of TXT (RFC 1035, section 3.3)
+)
+
+// Check returns everything that is wrong with the change by itself, whatever the
+// table holds. The faults carry no change number.
+func (c *Change) Check() []Fault {
+	var f faults
+	f.label("namespace", c.ID.Namespace)
+	f.label("service", c.ID.Service)
+	if c.Op != Define && c.Op != Undefine && !isID(c.ID.ID) {
+		f.add("id", "%q is no instance id: it is 1 to 253 of A-Z a-z 0-9 . _ : - and neither . nor ..", c.ID.ID)
+	}
+	switch c.Op {
+	case Register:
+		c.Instance.check(&f)
+	case SetStatus:
+		if c.Status == Unset {
+			f.add("status", "is missing: it is one of %s", strings.Join(Statuses, ", "))
+		}
+	case Define:
+		c.Definition.check(&f)
+	}
+	return f
+}
+
+// faults collects what is wrong with one change.
+type faults []Fault
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, Fault{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (f *faults) label(field, s string) {
+	if !isLowerLabel(s) {
+		f.add(field, "%q is no name: it is an RFC 1123 label in lower case, 1 to 63 of a-z 0-9 - with no hyphen at either end", s)
+	}
+}
+
+func (i *Instance) check(f *faults) {
+	if n := len(i.Addresses); n == 0 || n > MaxAddresses {
+		f.add("addresses", "has %d addresses: an instance has 1 to %d", n, MaxAddresses)
+	}
+	checkAddresses(f, "addresses", i.Addresses)
+	checkPorts(f, i.Ports)
+	if i.Hostname != "" && !IsLabel(i.Hostname) {
+		f.add("hostname", "%q is no DNS label: 1 to 63 of a-z 0-9 - with no hyphen at either end", i.Hostname)
+	}
+	if len(i.Zone) > MaxZoneBytes {
+		f.add("zone", "has %d bytes: at most %d are allowed", len(i.Zone), MaxZoneBytes)
+	}
+	checkMetadata(f, i.Metadata)
+}
+
+func (d *Definition) check(f *faults) {
+	if d.Type == ClusterIP && len(d.ClusterIPs) == 0 {
+		f.add("clusterIPs", "is missing: a service of type clusterIP has at least one")
+	}
+	if d.Type != ClusterIP && len(d.ClusterIPs) > 0 {
+		f.add("clusterIPs", "belongs to a service of type clusterIP, this one is %s", d.Type)
+	}
+	checkAddresses(f, "clusterIPs", d.ClusterIPs)
+	_, notAddress := netip.ParseAddr(d.ExternalName)
+	switch {
+	case d.Type == ExternalName && !isDomainName(d.ExternalName):
+		f.add("externalName", "%q is no domain name: labels of 1 to 63 of a-z 0-9 - _ with dots between, 253 bytes at most", d.ExternalName)
+	case d.Type == ExternalName && notAddress == nil:
+		f.add("externalName", "%s is an address: name a host, or define the service as clusterIP", d.ExternalName)
+	case d.Type != ExternalName && d.ExternalName != "":
+		f.add("externalName", "belongs to a service of type externalName, this one is %s", d.Type)
+	}
+	checkPorts(f, d.Ports)
+	checkMetadata(f, d.Metadata)
+}
+
+func checkAddresses(f *faults, field string, addrs []netip.Addr) {
+	seen := make(map[netip.Addr]int, len(addrs))
+	for i, a := range addrs {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		switch {
+		case !a.IsValid():
+			f.add(at, "is no IP address")
+		case a.Zone() != "":
+			f.add(at, "%s has a zone id: an address in DNS has none", a)
+		case a.Is4In6():
+			f.add(at, "%s is an IPv4-mapped address: write %s", a, a.Unmap())
+		case a.IsUnspecified():
+			f.add(at, "%s is the unspecified address: nothing can be reached there", a)
+		case a.IsMulticast():
+			f.add(at, "%s is a multicast address: an instance has unicast ones", a)
+		}
+		if j, ok := seen[a]; ok && a.IsValid() {
+			f.add(at, "%s stands at %s[%d] already: each address may stand once", a, field, j)
+		}
+		seen[a] = i
+	}
+}
+
+func checkPorts(f *faults, ports []Port) {
+	seen := make(map[Port]int, len(ports))
+	for i, p := range ports {
+		at := fmt.Sprintf("ports[%d]", i)
+		if p.Number == 0 {
+			f.add(at+".port", "is missing or out of range: it is 1 to 65535")
+		}
+		switch p.Protocol {
+		case TCP, UDP, SCTP:
+		default:
+			f.add(at+".protocol", "%q is no protocol: it is tcp, udp or sctp", p.Protocol)
+		}
+		if p.Name == "" {
+			continue
+		}
+		if len(p.Name) > MaxPortNameBytes || !IsLabel(p.Name) {
+			f.add(at+".name", "%q is no port name: it is a DNS label of at most %d bytes", p.Name, MaxPortNameBytes)
+		}
+		key := Port{Name: strings.ToLower(p.Name), Protocol: p.Protocol}
+		if j, ok := seen[key]; ok {
+			f.add(at+".name", "%q stands at ports[%d] already: a name may stand once a protocol", p.Name, j)
+		}
+		seen[key] = i
+	}
+}
+
+func checkMetadata(f *faults, m Metadata) {
+	if len(m) > MaxMetadata {
+		f.add("metadata", "has %d pairs: at most %d are allowed", len(m), MaxMetadata)
+		return
+	}
+	for _, p := range m {
+		at := "metadata." + p.Key
+		if len(p.Key) == 0 || len(p.Key) > MaxMetadataKey || !isMetadataKey(p.Key) {
+			f.add(at, "%q is no key: it is 1 to %d printable ASCII characters without =", p.Key, MaxMetadataKey)
+		}
+		if n := len(p.Key) + len(p.Value); n > MaxMetadataPair {
+			f.add(at, "key and value have %d bytes: at most %d together are allowed", n, MaxMetadataPair)
+		}
+	}
+}
+
+// isMetadataKey reports whether every byte of s may stand in a key (RFC 6763, section 6.4).
+func isMetadataKey(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e || s[i] == '=' {
+			return false
+		}
+	}
+	return true
+}
+
+// isDomainName reports whether s is a name that a CNAME may lead to. Underscores are
+// allowed: names of services in other registries have them.
+func isDomainName(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	if len(s) == 0 || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if !IsLabel(strings.ReplaceAll(label, "_", "x")) {
+			return false
+		}
+	}
+	return true
+}
