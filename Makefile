@@ -1,0 +1,41 @@
+# make             format, vet, staticcheck, tests: before every commit
+# make race fuzz   the slower half; .ci/run does it all
+
+FUZZTIME ?= 5s
+GOFMT    := $(shell go env GOROOT)/bin/gofmt
+
+.PHONY: all check test race fuzz bench build test-build
+
+all: check test
+
+check:
+	@bad="$$($(GOFMT) -l .)"; [ -z "$$bad" ] || { echo "not in gofmt's form:" $$bad; exit 1; }
+	go vet ./...
+	go vet -tags build ./test/build
+	go tool staticcheck ./...
+	go tool staticcheck -tags build ./test/build
+
+test:
+	go test ./...
+
+# Go's race detector needs a C compiler.
+race:
+	CGO_ENABLED=1 go test -race ./...
+
+# Every fuzz target there is, one after the other: Go fuzzes only one at a time.
+fuzz:
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file func; do \
+		echo "fuzz $${func#func } in $${file%/*} for $(FUZZTIME)"; \
+		go test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) "$${file%/*}" || exit 1; \
+	done
+
+bench:
+	go test -run='^$$' -bench=. -benchmem ./...
+
+build:
+	go build -o coredns ./cmd/coredns
+
+# Compiles all of CoreDNS: minutes the first time. Its sources are no input
+# that Go's test cache knows of.
+test-build:
+	go test -tags build -count=1 -timeout=20m ./test/build
