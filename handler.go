@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"context"
+	"slices"
+
+	"github.com/coredns-registry/registry/internal/answer"
+	"github.com/coredns-registry/registry/internal/table"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/coredns/coredns/request"
+
+	"github.com/miekg/dns"
+)
+
+// Handler answers DNS queries for the zones of one server block from the table. It is
+// set up before the first query and not changed afterwards.
+type Handler struct {
+	Next  plugin.Handler
+	Zones []string // as in the Corefile, fully qualified and in lower case
+	Fall  fall.F
+
+	ttl      uint32
+	zones    []*answer.Zone
+	registry *Registry
+	upstream upstreamer
+	answers  answerCounts
+}
+
+// upstreamer resolves a name by way of the whole server, as upstream.Upstream does.
+type upstreamer interface {
+	Lookup(ctx context.Context, state request.Request, name string, qtype uint16) (*dns.Msg, error)
+}
+
+// Name implements plugin.Handler.
+func (h *Handler) Name() string { return pluginName }
+
+// ServeDNS implements plugin.Handler: the name is parsed once, looked up once, has one
+// outcome, and that becomes one message.
+func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	req := request.Request{W: w, Req: r}
+	zone := h.zoneOf(req.Name())
+	switch {
+	case zone == nil:
+		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
+	case r.Opcode != dns.OpcodeQuery:
+		return dns.RcodeNotImplemented, nil
+	case req.QType() == dns.TypeAXFR || req.QType() == dns.TypeIXFR:
+		return dns.RcodeRefused, nil // the transfer plugin stands before us and did not want it
+	}
+	state := h.registry.State()
+	if state == nil {
+		h.answers.count(zone, answer.NotReady)
+		return dns.RcodeServerFailure, nil
+	}
+	q := query{Handler: h, ctx: ctx, req: req, state: state, zone: zone}
+	m, outcome := q.answer()
+	h.answers.count(zone, outcome)
+	if outcome == answer.NoName && h.Fall.Through(req.Name()) {
+		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
+	}
+	return dns.RcodeSuccess, w.WriteMsg(m)
+}
+
+// zoneOf returns the most specific of our zones that a name is in, nil if there is none.
+func (h *Handler) zoneOf(name string) *answer.Zone {
+	var found *answer.Zone
+	for _, z := range h.zones {
+		if z.Covers(name) && (found == nil || len(z.Origin) > len(found.Origin)) {
+			found = z
+		}
+	}
+	return found
+}
+
+// query is one question being answered from one state of the table.
+type query struct {
+	*Handler
+	ctx   context.Context
+	req   request.Request
+	state *table.State
+	zone  *answer.Zone // that the name asked, or the end of its chain so far, is in
+}
+
+// answer returns the message for the question, and the outcome of the name asked.
+func (q *query) answer() (*dns.Msg, answer.Outcome) {
+	m := new(dns.Msg)
+	m.SetReply(q.req.Req)
+	m.Authoritative = true
+	name, qname, qtype := q.req.Name(), q.req.QName(), q.req.QType()
+	if name == q.zone.Origin && qtype == dns.TypeSOA {
+		m.Answer = []dns.RR{q.soa(qname)}
+		return m, answer.Found
+	}
+	a := q.zone.Lookup(q.state.Snapshot, name, qtype)
+	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.registry.clock.Now()}
+	outcome := a.Outcome
+	if outcome == answer.Alias {
+		q.follow(&reply, a)
+	} else {
+		reply.Add(qname, a)
+		q.deny(m, a.Outcome, qname[len(qname)-len(q.zone.Origin):])
+	}
+	reply.Finish()
+	return m, outcome
+}
+
+// deny completes the message of a name without records. zone is the owner of the SOA.
+func (q *query) deny(m *dns.Msg, o answer.Outcome, zone string) {
+	switch o {
+	case answer.NoName:
+		m.Rcode = dns.RcodeNameError
+	case answer.NoData:
+	default:
+		return
+	}
+	m.Ns = []dns.RR{q.soa(zone)}
+}
+
+func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state, q.ttl) }
+
+// longestChain is how many aliases are followed, as in CoreDNS's own backends.
+const longestChain = 10
+
+// follow adds an alias and what is at its end: inside the table as far as that goes,
+// then through the server's own upstream. The response code is that of the end of the
+// chain (RFC 6604, section 3); a chain that has no end has none to tell.
+func (q *query) follow(reply *answer.Reply, a answer.Answer) {
+	owner := q.req.QName()
+	seen := []string{q.req.Name()}
+	for a.Outcome == answer.Alias {
+		reply.Add(owner, a)
+		if len(seen) > longestChain || slices.Contains(seen, a.Target) {
+			return
+		}
+		seen = append(seen, a.Target)
+		owner = a.Target
+		zone := q.zoneOf(owner)
+		if zone == nil {
+			q.resolve(reply.Msg, owner)
+			return
+		}
+		q.zone = zone
+		a = zone.Lookup(q.state.Snapshot, owner, q.req.QType())
+	}
+	if a.Outcome == answer.NoName && q.Fall.Through(owner) {
+		q.resolve(reply.Msg, owner)
+		return
+	}
+	reply.Add(owner, a)
+	q.deny(reply.Msg, a.Outcome, q.zone.Origin)
+}
+
+// resolve adds what the server itself answers for a name that is not the table's. Where
+// nobody in it knows the zone, the alias stands alone: the asker may know more.
+func (q *query) resolve(m *dns.Msg, name string) {
+	got, err := q.upstream.Lookup(q.ctx, q.req, name, q.req.QType())
+	if err != nil || got == nil || got.Rcode == dns.RcodeRefused {
+		return
+	}
+	m.Rcode = got.Rcode
+	m.Truncated = got.Truncated
+	m.Answer = append(m.Answer, got.Answer...)
+	if len(got.Answer) == 0 {
+		m.Ns = got.Ns
+	}
+}
+
+// room returns how many bytes the message may take. The server adds the OPT record, no
+// larger than the question's.
+func (q *query) room() int {
+	room := q.req.Size()
+	if opt := q.req.Req.IsEdns0(); opt != nil {
+		room -= dns.Len(opt)
+	}
+	return room
+}

@@ -1,0 +1,129 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+// call is one request being answered. It belongs to one goroutine and is used again for
+// another request afterwards: nothing may keep it, nor its buffers.
+type call struct {
+	*Server
+	w       http.ResponseWriter
+	r       *http.Request
+	arrived time.Time
+
+	id   service.ID // the names in the path; those it has not are empty
+	code int        // answered; 0 before that
+
+	in   []byte // the body
+	out  []byte // the answer
+	walk walker
+
+	observed bool
+	route    string
+}
+
+// calls are kept for use again, with their buffers: a heartbeat allocates little else.
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// keptBuffer is the size up to which a buffer is kept for other requests: that of the
+// largest ordinary body.
+const keptBuffer = maxBody
+
+// serve is the door: every request comes through here.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	c := calls.Get().(*call)
+	c.Server, c.w, c.r, c.arrived = s, w, r, s.options.Now()
+	c.route = otherRoute
+	c.dispatch()
+	c.observe()
+	c.release()
+}
+
+func (c *call) dispatch() {
+	path, ok := split(c.r.URL.EscapedPath())
+	if !ok {
+		c.fail(http.StatusNotFound, "no resource has this path")
+		return
+	}
+	m, allowed := find(c.r.Method, path)
+	switch {
+	case m != nil:
+		c.route = m.route
+		c.id = path.id()
+		m.serve(c)
+	case allowed != "":
+		c.w.Header().Set("Allow", allowed)
+		c.fail(http.StatusMethodNotAllowed, "the method must be one of "+allowed)
+	default:
+		c.fail(http.StatusNotFound, "no resource has this path")
+	}
+}
+
+// observe tells the observer of the request, the first time that it is called.
+func (c *call) observe() {
+	if !c.observed {
+		c.observed = true
+		c.options.Observe(c.route, c.code, c.options.Now().Sub(c.arrived))
+	}
+}
+
+func (c *call) release() {
+	in, out := c.in[:0], c.out[:0]
+	if cap(in) > keptBuffer {
+		in = nil
+	}
+	if cap(out) > keptBuffer {
+		out = nil
+	}
+	c.walk.reset(nil)
+	*c = call{in: in, out: out, walk: c.walk}
+	calls.Put(c)
+}
+
+// state returns the table. Before it is loaded the request is answered with 503, and
+// the state is nil.
+func (c *call) state() *table.State {
+	state := c.registry.State()
+	if state == nil {
+		c.refuse(service.ErrNotLoaded)
+	}
+	return state
+}
+
+// The values of headers, made once: a header is a list, and each would be allocated.
+var (
+	jsonType    = []string{"application/json"}
+	problemType = []string{"application/problem+json"}
+)
+
+// answer sends the object in c.out. The revision is the object's, for its entity tag;
+// 0 where there is no such thing.
+func (c *call) answer(code int, revision uint64) {
+	if revision != 0 {
+		c.w.Header()["Etag"] = []string{etag(revision)}
+	}
+	c.send(code, jsonType)
+}
+
+func (c *call) send(code int, contentType []string) {
+	header := c.w.Header()
+	header["Content-Type"] = contentType
+	header["Content-Length"] = []string{strconv.Itoa(len(c.out))}
+	c.code = code
+	c.w.WriteHeader(code)
+	// A client that has gone away needs no answer: there is nothing to do about an error.
+	_, _ = c.w.Write(c.out)
+}
+
+// answerEmpty sends a status that has no content: 204 or 304.
+func (c *call) answerEmpty(code int) {
+	c.code = code
+	c.w.WriteHeader(code)
+}

@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+var (
+	heartbeatsFields = fields{read: []string{"instances"}}
+	identityFields   = fields{read: []string{"namespace", "service", "id"}}
+)
+
+// postHeartbeats renews leases, each for itself: one that is unknown hinders no other.
+func postHeartbeats(c *call) {
+	w, ok := c.body(maxBulkBody)
+	if !ok {
+		return
+	}
+	ids := w.identities()
+	w.end()
+	if len(w.faults) > 0 {
+		c.failFaults(w.code(), w.faults)
+		return
+	}
+	renewed := 0
+	b := append(c.out[:0], `{"unknown":[`...)
+	for _, id := range ids {
+		switch err := c.registry.Renew(id, service.Precondition{}); {
+		case err == nil:
+			renewed++
+		case errors.Is(err, service.ErrNotFound):
+			b = append(identity(append(next(b), '{'), id), '}')
+		default:
+			c.refuse(err)
+			return
+		}
+	}
+	b = append(b, ']')
+	c.out = append(number(member(b, "renewed"), int64(renewed)), '}')
+	c.answer(http.StatusOK, 0)
+}
+
+// identities reads which instances are meant. Names that no instance can have are no
+// fault here, as in the path of a heartbeat: those instances are unknown.
+func (w *walker) identities() []service.ID {
+	var ids []service.ID
+	listed := false
+	ok := w.object(&heartbeatsFields, func(string) {
+		listed = true
+		w.list(func(int) { ids = append(ids, w.identity()) })
+	})
+	if ok && !listed {
+		w.noteMember("instances", "is missing: it is a list of instances")
+	}
+	return ids
+}
+
+func (w *walker) identity() (id service.ID) {
+	var given [3]bool
+	ok := w.object(&identityFields, func(name string) {
+		switch name {
+		case "namespace":
+			id.Namespace, _ = w.text()
+			given[0] = true
+		case "service":
+			id.Service, _ = w.text()
+			given[1] = true
+		case "id":
+			id.ID, _ = w.text()
+			given[2] = true
+		}
+	})
+	for i, name := range identityFields.read {
+		if ok && !given[i] {
+			w.noteMember(name, "is missing: an instance has a namespace, a service and an id")
+		}
+	}
+	return id
+}

@@ -1,0 +1,195 @@
+package httpapi
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+// memory is a registry with a real table and as little else as it can do with.
+type memory struct {
+	table table.Table
+	clock *lease.Clock
+	now   func() time.Time
+
+	unloaded  atomic.Bool
+	trouble   error        // of every Apply
+	entered   func()       // called at the beginning of every Apply
+	renewals  atomic.Int64 // how many leases were renewed
+	explained func(name string, qtype uint16) Explanation
+
+	mu sync.Mutex // one writer at a time
+}
+
+// firstRevision is that of the empty table.
+const firstRevision = 100
+
+func newMemory(now func() time.Time) *memory {
+	m := &memory{clock: lease.NewClock(now), now: now}
+	m.table.Open(table.Empty(firstRevision))
+	return m
+}
+
+func (m *memory) State() *table.State {
+	if m.unloaded.Load() {
+		return nil
+	}
+	return m.table.Load()
+}
+
+func (m *memory) Apply(changes []service.Change, _ time.Time) ([]table.Result, uint64, error) {
+	if m.entered != nil {
+		m.entered()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	state := m.State()
+	if state == nil {
+		return nil, 0, service.ErrNotLoaded
+	}
+	if m.trouble != nil {
+		return nil, 0, m.trouble
+	}
+	draft := state.Edit()
+	var results []table.Result
+	var invalid service.Invalid
+	for n := range changes {
+		result, faults := m.change(draft, &changes[n])
+		for _, f := range faults {
+			f.Change = n
+			invalid.Faults = append(invalid.Faults, f)
+		}
+		results = append(results, result)
+	}
+	if len(invalid.Faults) > 0 {
+		return nil, 0, &invalid
+	}
+	if draft.Changed() {
+		m.table.Publish(draft.Done())
+	}
+	return results, m.table.Load().Revision, nil
+}
+
+func (m *memory) change(draft *table.Draft, c *service.Change) (table.Result, []service.Fault) {
+	if faults := c.Check(); faults != nil {
+		return table.Result{}, faults
+	}
+	was, view := draft.Instance(c.ID), draft.Service(c.ID.Name)
+	revision, exists := uint64(0), was != nil
+	if exists {
+		revision = was.Revision
+	}
+	if c.Op == service.Define || c.Op == service.Undefine {
+		if exists = view != nil; exists {
+			revision = view.Revision
+		}
+	}
+	switch {
+	case !exists && c.Op != service.Register && c.Op != service.Define:
+		return table.Result{}, []service.Fault{{Message: "no such object", Err: service.ErrNotFound}}
+	case !c.If.Met(revision, exists):
+		return table.Result{}, []service.Fault{{Message: "not as required", Err: service.ErrPrecondition}}
+	}
+	switch c.Op {
+	case service.Register:
+		return m.register(draft, c, was), nil
+	case service.Deregister:
+		draft.Remove(c.ID)
+		return table.Result{Revision: draft.Revision(), SafeToStopAt: m.now().Add(5 * time.Second)}, nil
+	case service.SetStatus:
+		is := *was
+		if is.Status != c.Status {
+			is.Status = c.Status
+			draft.Put(&is)
+		}
+		return result(draft, &is, false), nil
+	case service.Define:
+		if view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition) {
+			draft.Define(c.ID.Name, c.Definition)
+		}
+		is := draft.Service(c.ID.Name)
+		return table.Result{Created: view == nil, Revision: is.Revision, View: is}, nil
+	case service.Undefine:
+		draft.Undefine(c.ID.Name)
+		return table.Result{Revision: draft.Revision()}, nil
+	default:
+		was.Lease.Renew(m.clock.Now())
+		return result(draft, was, false), nil
+	}
+}
+
+func (m *memory) register(draft *table.Draft, c *service.Change, was *table.Instance) table.Result {
+	is := &table.Instance{ID: c.ID, Instance: *c.Instance, RegisteredAt: m.now()}
+	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
+		is.Hostname = c.ID.ID
+	}
+	if !is.Instance.Lease.Given {
+		is.Instance.Lease = service.LeaseOf(30)
+	}
+	if is.Status == service.Unset {
+		is.Status = service.Up
+		if was != nil {
+			is.Status = was.Status
+		}
+	}
+	if was != nil && was.Instance.Equal(&is.Instance) {
+		was.Lease.Renew(m.clock.Now())
+		return result(draft, was, false)
+	}
+	if !is.Instance.Lease.Static() {
+		is.Lease = lease.New(is, is.Instance.Lease.Duration(), m.clock.Now())
+	}
+	draft.Put(is)
+	return result(draft, is, was == nil)
+}
+
+func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
+	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name)}
+}
+
+func (m *memory) Renew(id service.ID, unless service.Precondition) error {
+	state := m.State()
+	if state == nil {
+		return service.ErrNotLoaded
+	}
+	i := state.Instance(id)
+	if i == nil {
+		return service.ErrNotFound
+	}
+	if !unless.Met(i.Revision, true) {
+		return service.ErrPrecondition
+	}
+	i.Lease.Renew(m.clock.Now())
+	m.renewals.Add(1)
+	return nil
+}
+
+func (m *memory) ExpiresAt(l *lease.Lease) time.Time {
+	t, ok := l.Deadline()
+	if !ok {
+		return time.Time{}
+	}
+	return m.clock.Wall(t)
+}
+
+func (m *memory) Names(view *table.View, i *table.Instance) []string {
+	var names []string
+	for label := range i.Hosts {
+		names = append(names, label+"."+view.String()+".svc.cluster.local.")
+	}
+	return names
+}
+
+func (m *memory) Explain(name string, qtype uint16) Explanation {
+	if m.explained != nil {
+		return m.explained(name, qtype)
+	}
+	return Explanation{Outcome: "notserved"}
+}
+
+func (m *memory) Version() string { return "v0.0.1" }
+func (m *memory) Store() string   { return "memory" }

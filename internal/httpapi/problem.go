@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+// fault is one thing that is wrong with a request, as it is told.
+type fault struct {
+	Field   string // "ports[0].port"; empty for the body as a whole
+	Message string // what is wrong, and what would be right
+}
+
+// fail answers with a problem (RFC 9457). The type of each is about:blank: its meaning
+// is that of the status, and the title is the status's own.
+func (c *call) fail(code int, detail string, faults ...fault) {
+	b := append(c.out[:0], '{')
+	b = text(member(b, "type"), "about:blank")
+	b = text(member(b, "title"), http.StatusText(code))
+	b = number(member(b, "status"), int64(code))
+	b = text(member(b, "detail"), detail)
+	if len(faults) > 0 {
+		b = append(member(b, "errors"), '[')
+		for _, f := range faults {
+			b = append(next(b), '{')
+			b = text(member(b, "field"), f.Field)
+			b = text(member(b, "message"), f.Message)
+			b = append(b, '}')
+		}
+		b = append(b, ']')
+	}
+	c.out = append(b, '}')
+	c.send(code, problemType)
+}
+
+// failFaults answers with faults, of which there is at least one.
+func (c *call) failFaults(code int, faults []fault) {
+	detail := faults[0].Message
+	if faults[0].Field != "" {
+		detail = faults[0].Field + " " + detail
+	}
+	if n := len(faults) - 1; n > 0 {
+		detail = fmt.Sprintf("%s; and %d more", detail, n)
+	}
+	c.fail(code, detail, faults...)
+}
+
+// retryAfter is the number of seconds after which it is worth to come again when the
+// table could not be changed.
+const retryAfter = "1"
+
+// refuse answers with the error of a request about one object.
+func (c *call) refuse(err error) {
+	var invalid *service.Invalid
+	switch {
+	case errors.Is(err, service.ErrNotLoaded):
+		c.unavailable("the table is not loaded yet")
+	case errors.Is(err, service.ErrNotFound):
+		c.notFound()
+	case errors.Is(err, service.ErrPrecondition):
+		c.fail(http.StatusPreconditionFailed, "the object is not as If-Match or If-None-Match requires")
+	case errors.As(err, &invalid):
+		faults := make([]fault, len(invalid.Faults))
+		for i, f := range invalid.Faults {
+			faults[i] = fault{f.Field, f.Message}
+		}
+		c.failFaults(http.StatusUnprocessableEntity, faults)
+	default:
+		// What the registry has no name for is trouble of its own, with the store mostly.
+		// It changed nothing, so that the client may well come again.
+		c.options.Log.Printf("%s: %v", c.route, err)
+		c.unavailable("the change could not be made now")
+	}
+}
+
+func (c *call) unavailable(detail string) {
+	c.w.Header().Set("Retry-After", retryAfter)
+	c.fail(http.StatusServiceUnavailable, detail)
+}
+
+func (c *call) notFound() { c.fail(http.StatusNotFound, service.ErrNotFound.Error()) }

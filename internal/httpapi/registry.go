@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+// Registry is what the endpoint needs of the registry. All of it may be called from
+// many goroutines at once.
+type Registry interface {
+	// State returns the published table, nil until it is loaded.
+	State() *table.State
+
+	// Apply makes all the changes, as one transaction with one revision, or none and
+	// returns an error: *service.Invalid names every fault, with the change it is in;
+	// service.ErrNotLoaded says to come again. When it returns, DNS answers by the
+	// changes. arrived is when the request came in. The results stand in the order of
+	// the changes; the revision is that of the table with them.
+	Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error)
+
+	// Renew gives an instance's lease its full length: service.ErrNotFound where there is
+	// no such instance, service.ErrPrecondition, service.ErrNotLoaded.
+	Renew(id service.ID, unless service.Precondition) error
+
+	// ExpiresAt returns when a lease ends unless it is renewed; the zero time for a nil
+	// lease, which never ends.
+	ExpiresAt(l *lease.Lease) time.Time
+
+	// Names returns the DNS names that lead to an instance of the service now.
+	Names(view *table.View, i *table.Instance) []string
+
+	// Explain says what DNS would answer, and why.
+	Explain(name string, qtype uint16) Explanation
+
+	// Version and Store name the build and the store, for the status.
+	Version() string
+	Store() string
+}
+
+// Explanation is what DNS answers to a question, and for each instance of the service
+// that the name belongs to whether it is in the answer and why.
+type Explanation struct {
+	Zone       string // that answers; empty where none does
+	Outcome    string // as in the metrics: found, nodata, noname, alias, notready, notserved
+	Rcode      string // "NOERROR"
+	Answer     []string
+	Authority  []string
+	Additional []string
+	Instances  []ExplainedInstance
+}
+
+// ExplainedInstance is one instance of the service that was asked for.
+type ExplainedInstance struct {
+	ID       service.ID
+	Answered bool
+	Reason   string
+}

@@ -1,0 +1,137 @@
+// Package httpapi is the HTTP contract, version 1, and nothing else: it reads requests,
+// hands what they ask for to a [Registry], and writes answers and streams of changes.
+//
+// Nothing that a client sends makes it panic, or answer a 5xx other than 503. What it
+// refuses it explains, every fault of a body at once. Any number of requests may be
+// served at the same time.
+package httpapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Limits on what a connection may cost (contract, section 3).
+const (
+	maxHeaderBytes = 16 << 10
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 30 * time.Second // for a request, whole
+	writeTimeout   = time.Minute      // from the end of its header, so it covers the body's time
+	idleTimeout    = 3 * time.Minute  // several heartbeats of a usual lease on one connection
+	maxConns       = 8192
+
+	// shutdownTimeout leaves time to close by force what has not ended by itself, within
+	// the 5 s that a reload may take.
+	shutdownTimeout = 4500 * time.Millisecond
+)
+
+// Options are what a server may be given besides its registry. What is left zero is as
+// its comment says.
+type Options struct {
+	Now   func() time.Time                     // time.Now
+	After func(time.Duration) <-chan time.Time // time.After; for the keep-alives of watchers
+
+	TLS   *tls.Config // plain HTTP
+	Conns int         // open at once on one listener; 8192
+	Log   *log.Logger // what no client can be told; the standard logger
+
+	// Observe is called once for each request: with the label of its route, of which
+	// there are few, the status, and how long it took until the answer was written, or
+	// the stream of a watcher begun.
+	Observe func(route string, code int, took time.Duration)
+
+	// Watching is called with 1 when a watcher's stream begins and with -1 when it ends.
+	Watching func(delta int)
+}
+
+// Server serves the HTTP contract on as many listeners as it is given. Its methods may
+// be called from any goroutine.
+type Server struct {
+	registry Registry
+	options  Options
+	http     *http.Server
+
+	watchWriteTimeout time.Duration // for one write to a watcher
+
+	stop     sync.Once
+	stopping chan struct{} // closed when watchers are to end
+}
+
+// New returns a server of that registry. It serves nothing yet.
+func New(r Registry, o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
+	}
+	if o.Conns == 0 {
+		o.Conns = maxConns
+	}
+	if o.Log == nil {
+		o.Log = log.Default()
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, int, time.Duration) {}
+	}
+	if o.Watching == nil {
+		o.Watching = func(int) {}
+	}
+	s := &Server{
+		registry:          r,
+		options:           o,
+		watchWriteTimeout: watchWriteTimeout,
+		stopping:          make(chan struct{}),
+	}
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          o.Log,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a path like any other that is not there
+	}
+	return s
+}
+
+// Handler returns what answers the requests, for a server of the caller's own.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Serve answers requests on the listener until the server is shut down, and then returns
+// nil. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	// The limit stands below TLS: net/http must see the TLS connections themselves.
+	l = netutil.LimitListener(l, s.options.Conns)
+	if s.options.TLS != nil {
+		l = tls.NewListener(l, s.options.TLS)
+	}
+	err := s.http.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops listening, ends the streams of watchers, lets requests that have begun
+// be answered, and closes all connections. It takes less than 5 s: what has not ended by
+// then, or when ctx is done, is closed as it is, and the error says so.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop.Do(func() { close(s.stopping) })
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+)
+
+const (
+	// watchWriteTimeout is how long one write to a watcher may take.
+	watchWriteTimeout = 10 * time.Second
+
+	// fullStream is how much is collected before it is written.
+	fullStream = 32 << 10
+)
+
+var (
+	linesType       = []string{"application/x-ndjson"}
+	eventStreamType = []string{"text/event-stream"}
+)
+
+// stream is what a watcher is sent, as lines of JSON or as server-sent events. What is
+// written is collected until flush.
+type stream struct {
+	events bool // server-sent events
+
+	response http.ResponseWriter
+	control  *http.ResponseController
+	timeout  time.Duration // for one flush
+	buffer   []byte
+}
+
+// open sends the header.
+func (s *stream) open(w http.ResponseWriter, timeout time.Duration) {
+	s.response, s.control, s.timeout = w, http.NewResponseController(w), timeout
+	// The server's limit on the time to read a request would end the stream. A response
+	// that knows no deadlines, as one for tests, has no such limit.
+	_ = s.control.SetReadDeadline(time.Time{})
+	header := w.Header()
+	header["Content-Type"] = linesType
+	if s.events {
+		header["Content-Type"] = eventStreamType
+	}
+	header["Cache-Control"] = []string{"no-store"}
+	_ = s.control.SetWriteDeadline(time.Now().Add(timeout))
+	w.WriteHeader(http.StatusOK)
+	_ = s.control.Flush() // if the client is gone the next flush says so
+}
+
+// beginEvent begins an object that says something of a revision: the last thing, unless
+// there is more.
+func (s *stream) beginEvent(revision uint64, more bool) []byte {
+	b := s.buffer
+	if s.events {
+		if !more { // an id says that it is safe to resume from here
+			b = append(unsigned(append(b, "id: "...), revision), '\n')
+		}
+		b = append(b, "data: "...)
+	}
+	return append(b, '{')
+}
+
+func (s *stream) endEvent(b []byte) {
+	b = append(b, "}\n"...)
+	if s.events {
+		b = append(b, '\n')
+	}
+	s.buffer = b
+}
+
+// keepAlive writes something that means nothing.
+func (s *stream) keepAlive() {
+	if s.events {
+		s.buffer = append(s.buffer, ":\n"...)
+	}
+	s.buffer = append(s.buffer, '\n')
+}
+
+// full reports whether it is time to flush.
+func (s *stream) full() bool { return len(s.buffer) >= fullStream }
+
+// flush sends what was written. It returns an error when the client did not take it in
+// time, or has gone away.
+func (s *stream) flush() error {
+	// Both deadlines are the connection's: between writes none may run.
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	_, err := s.response.Write(s.buffer)
+	s.buffer = s.buffer[:0]
+	if err != nil {
+		return err
+	}
+	if err := s.control.Flush(); err != nil {
+		return err
+	}
+	_ = s.control.SetWriteDeadline(time.Time{})
+	return nil
+}
+
+// end lets the server write the end of the stream, and not for ever.
+func (s *stream) end() {
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+}

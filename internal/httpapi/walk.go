@@ -1,0 +1,123 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// walker goes over a body once and notes everything that is wrong with it, instead of
+// the first: a value that cannot be read is skipped, and its neighbours are read all the
+// same. Only a body that is no JSON ends the walk. Whoever reads a value gets the zero
+// value for one that is wrong.
+//
+// null is a wrong type wherever a value is read. It could mean "leave it as it is" or
+// "take it away", and a PUT that replaces an object can say the second by saying nothing.
+//
+// The zero value is ready for reset.
+type walker struct {
+	decoder *jsontext.Decoder
+	source  bytes.Buffer
+
+	path   []byte // of the value that is being read: "ports[0].port"
+	faults []fault
+	broken bool // the body is no JSON; the fault that says so is the only one
+
+	malformed bool // a fault is one of form: an unknown or repeated field, a wrong type
+	dropped   int  // how many faults there were beyond maxFaults
+}
+
+// maxFaults is how many faults of one body are told: many more than a whole batch with a
+// handful in each operation has. Without a limit an answer could be twenty times as
+// large as the body that provokes it.
+const maxFaults = 10_000
+
+// duplicates lets repeated fields through to the walker, which names them by their path.
+var duplicates = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
+
+// reset begins a walk over a body. The walker holds on to it until the next reset.
+func (w *walker) reset(body []byte) {
+	w.source = *bytes.NewBuffer(body)
+	if w.decoder == nil {
+		w.decoder = new(jsontext.Decoder)
+	}
+	w.decoder.Reset(&w.source, duplicates...)
+	w.path, w.faults = w.path[:0], nil
+	w.broken, w.malformed, w.dropped = false, false, 0
+}
+
+// end is called when the value that makes up the body has been read. Nothing may follow.
+func (w *walker) end() {
+	if w.broken {
+		return
+	}
+	at := w.decoder.InputOffset()
+	switch _, err := w.decoder.ReadToken(); {
+	case err == io.EOF:
+	case err != nil:
+		w.breaks(err)
+	default:
+		w.breakOff(at, "something follows the value that is the body")
+	}
+	if w.dropped > 0 {
+		w.faults = append(w.faults, fault{"", fmt.Sprintf("the body has %d faults more than are told here", w.dropped)})
+		w.dropped = 0
+	}
+}
+
+// breaks ends the walk with an error of the decoder's.
+func (w *walker) breaks(err error) {
+	var syntax *jsontext.SyntacticError
+	switch {
+	case w.broken:
+	case errors.As(err, &syntax) && syntax.Err != nil:
+		w.breakOff(syntax.ByteOffset, syntax.Err.Error())
+	default: // io.EOF, before there was a value
+		w.breakOff(w.decoder.InputOffset(), "it ends too early")
+	}
+}
+
+func (w *walker) breakOff(offset int64, reason string) {
+	w.broken, w.malformed, w.dropped = true, true, 0
+	w.faults = []fault{{"", fmt.Sprintf("the body is not JSON in UTF-8, at byte offset %d: %s", offset, reason)}}
+}
+
+// note adds a fault of the value at hand.
+func (w *walker) note(format string, args ...any) {
+	switch {
+	case w.broken:
+	case len(w.faults) == maxFaults:
+		w.dropped++
+	case len(w.path) == 0:
+		w.faults = append(w.faults, fault{"", "the body " + fmt.Sprintf(format, args...)})
+	default:
+		w.faults = append(w.faults, fault{string(w.path), fmt.Sprintf(format, args...)})
+	}
+}
+
+// noteForm adds a fault of form.
+func (w *walker) noteForm(format string, args ...any) {
+	w.malformed = true
+	w.note(format, args...)
+}
+
+// noteMember adds a fault of a member of the object at hand.
+func (w *walker) noteMember(name, format string, args ...any) {
+	was := w.enter(name)
+	w.note(format, args...)
+	w.path = w.path[:was]
+}
+
+// enter makes the path that of a member of the object at hand. It returns the length to
+// cut the path back to afterwards.
+func (w *walker) enter(name string) (was int) {
+	was = len(w.path)
+	if was > 0 {
+		w.path = append(w.path, '.')
+	}
+	w.path = append(w.path, name...)
+	return was
+}

@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/coredns-registry/registry/internal/answer"
+	"github.com/coredns-registry/registry/service"
+
+	"github.com/coredns/coredns/plugin"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+const subsystem = "registry"
+
+// What is counted as it happens. Each table has the address of its endpoint as a label.
+var (
+	registrations = newCounter("registrations_total", "Registrations that put an instance there or changed it.", "endpoint")
+	renewals      = newCounter("renewals_total", "Leases renewed, by heartbeat or by the same registration again.", "endpoint")
+	deregistered  = newCounter("deregistrations_total", "Instances taken away by request.", "endpoint")
+	expiries      = newCounter("expiries_total", "Instances dropped because their lease ended.", "endpoint")
+	answersTotal  = newCounter("answers_total", "Questions answered, by what there was to say: found, nodata, noname, alias, notready.", "zone", "outcome")
+	requestsTotal = newCounter("endpoint_requests_total", "Requests to the registration endpoint.", "endpoint", "route", "code")
+
+	programming = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: plugin.Namespace,
+		Subsystem: subsystem,
+		Name:      "programming_duration_seconds",
+		Help:      "Time from the arrival of a registration to the moment DNS can answer it.",
+		Buckets:   prometheus.ExponentialBuckets(0.00001, 4, 10), // 10 µs to 2.6 s
+	}, []string{"endpoint"})
+
+	requestDuration = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: plugin.Namespace,
+		Subsystem: subsystem,
+		Name:      "endpoint_request_duration_seconds",
+		Help:      "Time from a request's header to its answer; watches are left out.",
+		Buckets:   prometheus.ExponentialBuckets(0.00005, 4, 10), // 50 µs to 13 s
+	}, []string{"endpoint", "route"})
+)
+
+func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
+	return promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace,
+		Subsystem: subsystem,
+		Name:      name,
+		Help:      help,
+	}, labels)
+}
+
+// What is read off the tables when it is asked for.
+var (
+	describeInstances = describe("instances", "Instances in the table, by namespace and status.", "endpoint", "namespace", "status")
+	describeServices  = describe("services", "Services in the table, by namespace.", "endpoint", "namespace")
+	describeRevision  = describe("revision", "The table's revision.", "endpoint")
+	describeWatchers  = describe("watchers", "Clients that follow the changes of the table.", "endpoint")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, subsystem, name), help, labels, nil)
+}
+
+func init() { prometheus.MustRegister(tables{}) }
+
+// tables collects what is in the tables that are open. A namespace that is gone has no
+// series any more.
+type tables struct{}
+
+func (tables) Describe(ch chan<- *prometheus.Desc) {
+	ch <- describeInstances
+	ch <- describeServices
+	ch <- describeRevision
+	ch <- describeWatchers
+}
+
+func (tables) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
+	}
+	for _, e := range open.all() {
+		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
+		state := e.registry.State()
+		if state == nil {
+			continue
+		}
+		gauge(describeRevision, float64(state.Revision), e.listen)
+		for n := range state.Namespaces("") {
+			gauge(describeServices, float64(n.Services), e.listen, n.Name)
+			gauge(describeInstances, float64(n.Up), e.listen, n.Name, service.Up.String())
+			gauge(describeInstances, float64(n.Draining), e.listen, n.Name, service.Draining.String())
+			gauge(describeInstances, float64(n.Down), e.listen, n.Name, service.Down.String())
+		}
+	}
+}
+
+// tableMetrics are the counters of one table.
+type tableMetrics struct {
+	registrations, renewals, deregistered, expiries prometheus.Counter
+	programming                                     prometheus.Observer
+}
+
+func newTableMetrics(endpoint string) *tableMetrics {
+	return &tableMetrics{
+		registrations: registrations.WithLabelValues(endpoint),
+		renewals:      renewals.WithLabelValues(endpoint),
+		deregistered:  deregistered.WithLabelValues(endpoint),
+		expiries:      expiries.WithLabelValues(endpoint),
+		programming:   programming.WithLabelValues(endpoint),
+	}
+}
+
+// applied counts a transaction that has been published.
+func (m *tableMetrics) applied(t *transaction, took time.Duration) {
+	m.registrations.Add(float64(t.registrations))
+	m.renewals.Add(float64(len(t.renewed)))
+	m.deregistered.Add(float64(t.deregistrations))
+	if t.registrations > 0 {
+		m.programming.Observe(took.Seconds())
+	}
+}
+
+// answerCounts are the counters of a server block's zones, found once.
+type answerCounts map[*answer.Zone][]prometheus.Counter
+
+func countAnswers(zones []*answer.Zone) answerCounts {
+	counts := make(answerCounts, len(zones))
+	for _, z := range zones {
+		for _, o := range answer.Outcomes {
+			counts[z] = append(counts[z], answersTotal.WithLabelValues(z.Origin, o.String()))
+		}
+	}
+	return counts
+}
+
+func (c answerCounts) count(z *answer.Zone, o answer.Outcome) { c[z][o].Inc() }

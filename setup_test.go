@@ -1,0 +1,181 @@
+package registry
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+)
+
+func parseText(text string) (*Config, error) {
+	c := caddy.NewTestController("dns", text)
+	c.ServerBlockKeys = []string{"dns://cluster.local:1053"}
+	return parse(c)
+}
+
+func TestCorefileThatIsRight(t *testing.T) {
+	leases := func(d, least, most time.Duration) *LeaseRange { return &LeaseRange{d, least, most} }
+	base := Config{Zones: []string{"cluster.local."}, Listen: defaultListen, TTL: defaultTTL}
+	for _, tc := range []struct {
+		sentence string
+		text     string
+		want     func(*Config)
+	}{
+		{"nothing at all is the defaults, for the zones of the server block", "registry", func(*Config) {}},
+		{"zones may be named", "registry example.org 10.0.0.0/8", func(c *Config) { c.Zones = []string{"example.org.", "10.in-addr.arpa."} }},
+		{"listen takes a loopback address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
+		{"or localhost", "registry {\n listen localhost:99\n}", func(c *Config) { c.Listen = "127.0.0.1:99" }},
+		{"store memory is the store there is", "registry {\n store memory\n}", func(*Config) {}},
+		{"ttl", "registry {\n ttl 1h\n}", func(c *Config) { c.TTL = time.Hour }},
+		{"ttl of nothing", "registry {\n ttl 0s\n}", func(c *Config) { c.TTL = 0 }},
+		{"lease with the default alone keeps the range", "registry {\n lease 1m\n}", func(c *Config) { c.Leases = leases(time.Minute, 2*time.Second, 24*time.Hour) }},
+		{"lease with its range", "registry {\n lease 10s 5s 1m\n}", func(c *Config) { c.Leases = leases(10*time.Second, 5*time.Second, time.Minute) }},
+		{"answers", "registry {\n answers 8\n}", func(c *Config) { c.Most = 8 }},
+		{"fallthrough of every zone", "registry {\n fallthrough\n}", func(c *Config) { c.Fall = fall.Root }},
+		{"fallthrough of some", "registry {\n fallthrough in-addr.arpa\n}", func(c *Config) { c.Fall = fall.F{Zones: []string{"in-addr.arpa."}} }},
+	} {
+		t.Run(tc.sentence, func(t *testing.T) {
+			want := base
+			tc.want(&want)
+			got, err := parseText(tc.text)
+			if err != nil {
+				t.Fatalf("%s: %v", tc.text, err)
+			}
+			if !reflect.DeepEqual(*got, want) {
+				t.Errorf("%s:\ngot  %+v\nwant %+v", tc.text, *got, want)
+			}
+		})
+	}
+}
+
+// A refusal names the directive, the value and what would be right.
+func TestCorefileThatIsWrong(t *testing.T) {
+	for _, tc := range []struct {
+		sentence string
+		text     string
+		want     []string
+	}{
+		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, store, ttl"}},
+		{"a directive of a later version", "registry {\n tokens /etc/tokens\n}", []string{"tokens", "unknown"}},
+		{"a directive twice", "registry {\n ttl 5s\n ttl 6s\n}", []string{"ttl", "twice", "once"}},
+		{"the plugin twice", "registry\nregistry", []string{"once"}},
+		{"no argument", "registry {\n listen\n}", []string{"listen", "0 arguments", "listen ADDRESS"}},
+		{"too many arguments", "registry {\n ttl 1s 2s\n}", []string{"ttl", "2 arguments", "ttl DURATION"}},
+		{"zones that are all reverse", "registry 10.0.0.0/8", []string{"10.in-addr.arpa.", "reverse", "cluster.local"}},
+		{"listen without a port", "registry {\n listen 127.0.0.1\n}", []string{"listen 127.0.0.1", "host and port"}},
+		{"listen on a port that is none", "registry {\n listen 127.0.0.1:http\n}", []string{"http", "0 to 65535"}},
+		{"listen on a name", "registry {\n listen example.org:1\n}", []string{"example.org", "IP address"}},
+		{"listen on every address", "registry {\n listen :8053\n}", []string{"listen :8053", "loopback", "127.0.0.0/8"}},
+		{"listen on an outside address", "registry {\n listen 192.0.2.1:8053\n}", []string{"192.0.2.1:8053", "loopback"}},
+		{"a store there is not", "registry {\n store disk\n}", []string{"store disk", "memory"}},
+		{"ttl without a unit", "registry {\n ttl 5\n}", []string{"ttl", `"5"`, "30s"}},
+		{"ttl below the range", "registry {\n ttl -1s\n}", []string{"-1s", "0s to 1h"}},
+		{"ttl above the range", "registry {\n ttl 61m\n}", []string{"61m", "0s to 1h"}},
+		{"ttl with a fraction", "registry {\n ttl 1500ms\n}", []string{"1500ms", "whole seconds"}},
+		{"lease with half a range", "registry {\n lease 30s 2s\n}", []string{"lease 30s 2s", "MIN MAX"}},
+		{"lease of nothing", "registry {\n lease 0s\n}", []string{"0s", "1s to"}},
+		{"a default outside its range", "registry {\n lease 1m 2s 30s\n}", []string{"1m0s", "30s", "MIN <= DEFAULT <= MAX"}},
+		{"a default outside the range that is not written", "registry {\n lease 1s\n}", []string{"1s", "2s"}},
+		{"answers below nothing", "registry {\n answers -1\n}", []string{"answers -1", "0 (all) to 65535"}},
+	} {
+		t.Run(tc.sentence, func(t *testing.T) {
+			_, err := parseText(tc.text)
+			if err == nil {
+				t.Fatalf("%s: got no error", tc.text)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%s:\ngot  %v\nwant %q in it", tc.text, err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestBlocksOfOneTableMustAgreeOnItsLease(t *testing.T) {
+	short, long := &LeaseRange{Default: time.Second}, &LeaseRange{Default: time.Minute}
+	for _, tc := range []struct {
+		sentence string
+		a, b     Config
+		agree    bool
+	}{
+		{"the same lease in both", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: &LeaseRange{Default: time.Second}}, true},
+		{"a lease in one", Config{Listen: "x", Leases: short}, Config{Listen: "x"}, true},
+		{"two leases", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: long}, false},
+		{"two leases of two tables", Config{Listen: "x", Leases: short}, Config{Listen: "y", Leases: long}, true},
+	} {
+		g := &generation{}
+		if err := g.add(&tc.a); err != nil {
+			t.Errorf("%s: %v", tc.sentence, err)
+		}
+		if err := g.add(&tc.b); (err == nil) != tc.agree {
+			t.Errorf("%s: got %v, want agreement %v", tc.sentence, err, tc.agree)
+		}
+	}
+}
+
+func TestNameServersAreWhereTheServerIsBound(t *testing.T) {
+	for _, tc := range []struct {
+		sentence string
+		bound    []string
+		want     string
+	}{
+		{"the addresses bound to, in order", []string{"192.0.2.2", "192.0.2.1"}, "[192.0.2.1 192.0.2.2]"},
+		{"loopback where that is bound", []string{"127.0.0.1"}, "[127.0.0.1]"},
+		{"each once, without zone", []string{"fe80::1%eth0", "fe80::1"}, "[fe80::1]"},
+	} {
+		if got := nameServers(tc.bound); !slices.Equal(got, parseAddrs(tc.want)) {
+			t.Errorf("%s: got %v, want %s", tc.sentence, got, tc.want)
+		}
+	}
+	for _, addr := range nameServers([]string{""}) {
+		if addr.IsLinkLocalUnicast() || addr.IsUnspecified() {
+			t.Errorf("bound to everything: got %s among the interfaces' addresses", addr)
+		}
+	}
+}
+
+func parseAddrs(list string) []netip.Addr {
+	var addrs []netip.Addr
+	for f := range strings.FieldsSeq(strings.Trim(list, "[]")) {
+		addrs = append(addrs, netip.MustParseAddr(f))
+	}
+	return addrs
+}
+
+// FuzzCorefile holds that what parses is in range, and nothing panics.
+func FuzzCorefile(f *testing.F) {
+	for _, name := range must(filepath.Glob("testdata/corefiles/*"))(f) {
+		f.Add(string(must(os.ReadFile(name))(f)))
+	}
+	f.Add("registry {\n lease 10s 5s 1m\n answers 8\n fallthrough in-addr.arpa\n}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseText(text)
+		if err != nil {
+			return
+		}
+		if c.TTL < 0 || c.TTL > time.Hour || c.Most < 0 || c.Most > 65535 || len(c.Zones) == 0 {
+			t.Errorf("%q: parsed to %+v", text, c)
+		}
+		if l := c.Leases; l != nil && (l.Min < shortestLease || l.Default < l.Min || l.Max < l.Default) {
+			t.Errorf("%q: parsed to leases %+v", text, *l)
+		}
+	})
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}

@@ -1,0 +1,268 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+// transaction is a list of changes being made on a draft. Nothing of it is visible, and
+// nothing outside it has changed, until it is published.
+type transaction struct {
+	rules *rules
+	draft *table.Draft
+	at    lease.Time // when it happens, on the clock of leases
+	wall  time.Time  // and on the wall's
+
+	results []table.Result
+	faults  []service.Fault
+
+	granted, renewed, dropped []*lease.Lease
+
+	registrations, deregistrations int // of instances, for the metrics
+}
+
+func (r *Registry) begin(s *table.Snapshot) *transaction {
+	return &transaction{
+		rules: r.rules.Load(),
+		draft: s.Edit(),
+		at:    r.clock.Now(),
+		wall:  r.now().UTC(),
+	}
+}
+
+// apply makes one change, or notes what is wrong with it and makes none. Later changes
+// are judged as if a wrong one were not there.
+func (t *transaction) apply(n int, c *service.Change) {
+	faults := t.check(c)
+	if len(faults) > 0 {
+		for _, f := range faults {
+			f.Change = n
+			t.faults = append(t.faults, f)
+		}
+		return
+	}
+	result, err := t.do(c)
+	if err != nil {
+		t.faults = append(t.faults, service.Fault{Change: n, Message: err.Error(), Err: sentinel(err)})
+		return
+	}
+	t.results = append(t.results, result)
+}
+
+// check returns what is wrong with a change whatever the table holds.
+func (t *transaction) check(c *service.Change) []service.Fault {
+	faults := c.Check()
+	if c.Op != service.Register || !c.Instance.Lease.Given || c.Instance.Lease.Static() {
+		return faults
+	}
+	if d, r := c.Instance.Lease.Duration(), t.rules.leases; d < r.Min || d > r.Max {
+		faults = append(faults, service.Fault{Field: "leaseSeconds", Message: fmt.Sprintf(
+			"%d is out of range: it is 0 for a static instance, or %d to %d",
+			c.Instance.Lease.Seconds, seconds(r.Min), seconds(r.Max))})
+	}
+	return faults
+}
+
+func seconds(d time.Duration) int32 { return int32(d / time.Second) }
+
+func (t *transaction) do(c *service.Change) (table.Result, error) {
+	switch c.Op {
+	case service.Register:
+		return t.register(c)
+	case service.Deregister:
+		return t.deregister(c)
+	case service.Renew:
+		return t.renew(c)
+	case service.SetStatus:
+		return t.setStatus(c)
+	case service.Define:
+		return t.define(c)
+	case service.Undefine:
+		return t.undefine(c)
+	}
+	return table.Result{}, fmt.Errorf("no operation %d", c.Op)
+}
+
+// register puts an instance there. One that says what is known already renews the lease
+// and changes nothing.
+func (t *transaction) register(c *service.Change) (table.Result, error) {
+	was := t.living(c.ID)
+	if err := meets(c, was); err != nil {
+		return table.Result{}, err
+	}
+	is := &table.Instance{ID: c.ID, Instance: t.resolve(c, was), RegisteredAt: t.wall}
+	if was != nil {
+		if was.Instance.Equal(&is.Instance) {
+			t.renewed = append(t.renewed, was.Lease)
+			return t.instance(was), nil
+		}
+		is.RegisteredAt = was.RegisteredAt
+		t.dropped = append(t.dropped, was.Lease)
+	}
+	if !is.Instance.Lease.Static() {
+		is.Lease = lease.New(is, is.Instance.Lease.Duration(), t.at)
+		t.granted = append(t.granted, is.Lease)
+	}
+	t.draft.Put(is)
+	t.registrations++
+	result := t.instance(is)
+	result.Created = was == nil
+	return result, nil
+}
+
+// resolve fills in what the client left open: by what is known, else by the rules.
+func (t *transaction) resolve(c *service.Change, was *table.Instance) service.Instance {
+	is := *c.Instance
+	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
+		is.Hostname = c.ID.ID
+	}
+	if !is.Lease.Given {
+		is.Lease = service.LeaseOf(seconds(t.rules.leases.Default))
+	}
+	if is.Status == service.Unset {
+		is.Status = service.Up
+		if was != nil {
+			is.Status = was.Status
+		}
+	}
+	return is
+}
+
+func (t *transaction) deregister(c *service.Change) (table.Result, error) {
+	was, err := t.existing(c)
+	if err != nil {
+		return table.Result{}, err
+	}
+	t.draft.Remove(was.ID)
+	t.deregistrations++
+	t.dropped = append(t.dropped, was.Lease)
+	return table.Result{
+		Revision:     t.draft.Revision(),
+		SafeToStopAt: t.safeToStopAt(),
+	}, nil
+}
+
+// safeToStopAt returns the first whole second at which no cache holds an answer that
+// was given before the transaction.
+func (t *transaction) safeToStopAt() time.Time {
+	at := t.wall.Add(t.rules.ttl)
+	if t.rules.cachedUntil.After(at) {
+		at = t.rules.cachedUntil
+	}
+	return at.Add(time.Second - time.Nanosecond).Truncate(time.Second).UTC()
+}
+
+func (t *transaction) renew(c *service.Change) (table.Result, error) {
+	was, err := t.existing(c)
+	if err != nil {
+		return table.Result{}, err
+	}
+	t.renewed = append(t.renewed, was.Lease)
+	return t.instance(was), nil
+}
+
+// setStatus is the operator's word on an instance: it renews no lease.
+func (t *transaction) setStatus(c *service.Change) (table.Result, error) {
+	was, err := t.existing(c)
+	if err != nil {
+		return table.Result{}, err
+	}
+	if was.Status == c.Status {
+		return t.instance(was), nil
+	}
+	is := *was
+	is.Status = c.Status
+	t.draft.Put(&is)
+	return t.instance(&is), nil
+}
+
+func (t *transaction) define(c *service.Change) (table.Result, error) {
+	was := t.draft.Service(c.ID.Name)
+	if !c.If.Met(revisionOf(was), was != nil) {
+		return table.Result{}, service.ErrPrecondition
+	}
+	if was == nil || was.Definition == nil || !was.Definition.Equal(c.Definition) {
+		t.draft.Define(c.ID.Name, c.Definition)
+	}
+	is := t.draft.Service(c.ID.Name)
+	return table.Result{Created: was == nil, Revision: is.Revision, View: is}, nil
+}
+
+func (t *transaction) undefine(c *service.Change) (table.Result, error) {
+	was := t.draft.Service(c.ID.Name)
+	if was == nil {
+		return table.Result{}, fmt.Errorf("service %s: %w", c.ID.Name, service.ErrNotFound)
+	}
+	if !c.If.Met(was.Revision, true) {
+		return table.Result{}, service.ErrPrecondition
+	}
+	instances, _ := t.draft.Undefine(c.ID.Name)
+	t.deregistrations += len(instances)
+	for _, i := range instances {
+		t.dropped = append(t.dropped, i.Lease)
+	}
+	return table.Result{Revision: t.draft.Revision(), SafeToStopAt: t.safeToStopAt()}, nil
+}
+
+func revisionOf(v *table.View) uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.Revision
+}
+
+// expire takes away an instance whose lease has ended, unless another has come in its
+// place: one with a status of its own has its lease, one that registered has not.
+func (t *transaction) expire(ended *table.Instance) bool {
+	i := t.draft.Instance(ended.ID)
+	return i != nil && i.Lease == ended.Lease && t.draft.Remove(i.ID) != nil
+}
+
+// living returns the instance of that id; nil where there is none, or where its lease
+// has ended and it is only not yet taken away.
+func (t *transaction) living(id service.ID) *table.Instance {
+	i := t.draft.Instance(id)
+	if i == nil || i.Lease.Ended() {
+		return nil
+	}
+	return i
+}
+
+// existing returns the instance that a change is about and that must be there.
+func (t *transaction) existing(c *service.Change) (*table.Instance, error) {
+	i := t.living(c.ID)
+	if i == nil {
+		return nil, fmt.Errorf("instance %s: %w: register it first", c.ID, service.ErrNotFound)
+	}
+	return i, meets(c, i)
+}
+
+func meets(c *service.Change, i *table.Instance) error {
+	revision := uint64(0)
+	if i != nil {
+		revision = i.Revision
+	}
+	if !c.If.Met(revision, i != nil) {
+		return service.ErrPrecondition
+	}
+	return nil
+}
+
+func (t *transaction) instance(i *table.Instance) table.Result {
+	return table.Result{Revision: i.Revision, Instance: i, View: t.draft.Service(i.Name)}
+}
+
+// sentinel returns which of the errors of service an error is.
+func sentinel(err error) error {
+	for _, s := range []error{service.ErrNotFound, service.ErrPrecondition} {
+		if errors.Is(err, s) {
+			return s
+		}
+	}
+	return nil
+}
