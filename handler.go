@@ -121,7 +121,7 @@ func (q *query) deny(m *dns.Msg, o answer.Outcome, zone string) {
 func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state, q.ttl) }
 
 // longestChain is how many aliases are followed, as in CoreDNS's own backends.
-const longestChain = 10
+const longestChain = 11
 
 // follow adds an alias and what is at its end: inside the table as far as that goes,
 // then through the server's own upstream. The response code is that of the end of the
@@ -130,8 +130,11 @@ func (q *query) follow(reply *answer.Reply, a answer.Answer) {
 	owner := q.req.QName()
 	seen := []string{q.req.Name()}
 	for a.Outcome == answer.Alias {
+		if len(seen) > longestChain {
+			return
+		}
 		reply.Add(owner, a)
-		if len(seen) > longestChain || slices.Contains(seen, a.Target) {
+		if slices.Contains(seen, a.Target) {
 			return
 		}
 		seen = append(seen, a.Target)
@@ -162,8 +165,8 @@ func (q *query) resolve(m *dns.Msg, name string) {
 	m.Rcode = got.Rcode
 	m.Truncated = got.Truncated
 	m.Answer = append(m.Answer, got.Answer...)
-	if len(got.Answer) == 0 {
-		m.Ns = got.Ns
+	if !slices.ContainsFunc(got.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == q.req.QType() }) {
+		m.Ns = got.Ns // the SOA by which it may be remembered that there is nothing (RFC 2308)
 	}
 }
 

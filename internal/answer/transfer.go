@@ -109,9 +109,10 @@ func (z *Zone) everyPointer(s *table.Snapshot, yield func(string, *set) bool) {
 }
 
 // Names returns the names in the zone that lead to an instance as it stands, a reverse
-// zone's none. They are empty while it is not answered.
+// zone's none. They are empty while it is not answered, and where view is nil because the
+// service is gone.
 func (z *Zone) Names(view *table.View, i *table.Instance) []string {
-	if z.reverse || !view.Answers(i) {
+	if z.reverse || view == nil || !view.Answers(i) {
 		return nil
 	}
 	s := asked{sets: &sets{zone: z, view: view}}
