@@ -228,6 +228,9 @@ func reverseRange(zone string) (netip.Prefix, bool) {
 	if rest != "" {
 		bits = width * (strings.Count(rest, ".") + 1)
 	}
+	if bits > size*8 {
+		return netip.Prefix{}, false
+	}
 	// Fill up to a whole reverse name with zeros: its address is the range's first.
 	full := strings.Repeat("0.", (size*8-bits)/width) + zone
 	if p := parseReverse(full, root); p.kind == reverseName {

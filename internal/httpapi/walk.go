@@ -21,6 +21,7 @@ import (
 type walker struct {
 	decoder *jsontext.Decoder
 	source  bytes.Buffer
+	size    int // of the body
 
 	path   []byte // of the value that is being read: "ports[0].port"
 	faults []fault
@@ -40,7 +41,7 @@ var duplicates = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
 
 // reset begins a walk over a body. The walker holds on to it until the next reset.
 func (w *walker) reset(body []byte) {
-	w.source = *bytes.NewBuffer(body)
+	w.source, w.size = *bytes.NewBuffer(body), len(body)
 	if w.decoder == nil {
 		w.decoder = new(jsontext.Decoder)
 	}
@@ -76,7 +77,7 @@ func (w *walker) breaks(err error) {
 	case errors.As(err, &syntax) && syntax.Err != nil:
 		w.breakOff(syntax.ByteOffset, syntax.Err.Error())
 	default: // io.EOF, before there was a value
-		w.breakOff(w.decoder.InputOffset(), "it ends too early")
+		w.breakOff(int64(w.size), "it has no value in it")
 	}
 }
 

@@ -181,10 +181,11 @@ func (w *watcher) follow(commit *table.Commit) {
 		case <-commit.Grown():
 			commit = commit.Next()
 			w.tell(commit)
-			if w.waits(commit) && !w.full() {
+			if !w.caughtUp(commit) && !w.full() {
 				continue // what has happened meanwhile goes into the same write
 			}
 		case <-w.idle:
+			w.caughtUp(commit)
 			w.keepAlive()
 		case <-w.r.Context().Done():
 			return
@@ -197,15 +198,15 @@ func (w *watcher) follow(commit *table.Commit) {
 	}
 }
 
-// waits reports whether the commit has a next one already. One that has none has
-// brought the watcher up to date.
-func (w *watcher) waits(commit *table.Commit) bool {
+// caughtUp reports whether nothing has happened after the commit, and if so notes that
+// the watcher is up to date.
+func (w *watcher) caughtUp(commit *table.Commit) bool {
 	select {
 	case <-commit.Grown():
-		return true
+		return false
 	default:
 		w.upToDate = w.options.Now()
-		return false
+		return true
 	}
 }
 

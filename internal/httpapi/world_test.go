@@ -71,6 +71,7 @@ type answer struct {
 	code   int
 	header http.Header
 	body   string
+	close  bool // the connection is of no more use
 }
 
 // do sends a request and returns the answer, which must be one that the document knows.
@@ -97,7 +98,7 @@ func (w *world) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	a := answer{response.StatusCode, response.Header, string(read)}
+	a := answer{response.StatusCode, response.Header, string(read), response.Close}
 	documented(w.t, request, response, read)
 	return a
 }
@@ -129,7 +130,7 @@ func (w *world) raw(request string) answer {
 	}
 	defer response.Body.Close()
 	read, _ := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, string(read)}
+	return answer{response.StatusCode, response.Header, string(read), response.Close}
 }
 
 // get returns a member of an object, by the names on the way to it.

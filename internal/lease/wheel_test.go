@@ -1,0 +1,186 @@
+package lease
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// wheelTwin is the wheel as it would be if it cost nothing to look at every lease.
+type wheelTwin map[*Lease]Time // its deadline
+
+func (w wheelTwin) due(now Time) map[*Lease]bool {
+	due := make(map[*Lease]bool)
+	for l, deadline := range w {
+		if deadline <= now {
+			due[l] = true
+			delete(w, l)
+		}
+	}
+	return due
+}
+
+// turn is the time in which the wheel goes round once.
+const turn = time.Duration(slots * slotWidth)
+
+// TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed plays at random on the wheel and
+// on its twin: short leases, ones at the edges of slots, ones longer than several turns,
+// and steps of time within a slot and over many turns.
+func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
+	lengths := []func(*rand.Rand) time.Duration{
+		func(r *rand.Rand) time.Duration { return time.Duration(1 + r.Int64N(int64(2*TickEvery))) },
+		func(r *rand.Rand) time.Duration { return time.Duration(1+r.Int64N(30)) * time.Second },
+		func(r *rand.Rand) time.Duration { return time.Duration(1+r.Int64N(20)) * TickEvery },
+		func(r *rand.Rand) time.Duration { return turn + time.Duration(r.Int64N(3)-1)*TickEvery },
+		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(5 * turn))) },
+		func(r *rand.Rand) time.Duration { return 24 * time.Hour },
+	}
+	steps := []func(*rand.Rand) time.Duration{
+		func(r *rand.Rand) time.Duration { return TickEvery },
+		func(r *rand.Rand) time.Duration { return TickEvery },
+		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(TickEvery))) },
+		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(longestGap))) },
+		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(time.Minute))) },
+		func(r *rand.Rand) time.Duration { return turn + time.Duration(r.Int64N(3)-1)*TickEvery },
+		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(3 * turn))) },
+		func(r *rand.Rand) time.Duration { return 0 },
+	}
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, seed))
+		var w Wheel
+		twin := wheelTwin{}
+		now := Time(random.Int64N(int64(2 * turn)))
+		steps := steps[:1+random.IntN(len(steps))] // some runs go by ticks alone
+		for range 1000 {
+			for range random.IntN(10) {
+				owner := new(*Lease)
+				l := New(owner, lengths[random.IntN(len(lengths))](random), now)
+				*owner = l
+				w.Add(l)
+				twin[l], _ = l.Deadline()
+			}
+			for l := range twin { // in random order
+				switch random.IntN(10) {
+				case 0:
+					w.Remove(l)
+					delete(twin, l)
+					w.Remove(l) // again is no fault
+				case 1, 2, 3:
+					if !l.Renew(now) {
+						t.Fatalf("seed %d: a lease until %d cannot be renewed at %d", seed, twin[l], now)
+					}
+					twin[l] = now.Add(l.length)
+				}
+				if random.IntN(10) == 0 {
+					break
+				}
+			}
+			now = now.Add(steps[random.IntN(len(steps))](random))
+			want := twin.due(now)
+			for _, owner := range w.Due(now) {
+				l := *owner.(**Lease)
+				if !want[l] {
+					t.Fatalf("seed %d: at %d got a lease that is not due, or twice", seed, now)
+				}
+				if !l.Ended() || l.Renew(now) {
+					t.Fatalf("seed %d: at %d got a lease that has not ended", seed, now)
+				}
+				delete(want, l)
+			}
+			if len(want) > 0 {
+				t.Fatalf("seed %d: at %d missed %d leases", seed, now, len(want))
+			}
+			if w.Len() != len(twin) {
+				t.Fatalf("seed %d: %d leases on the wheel, want %d", seed, w.Len(), len(twin))
+			}
+		}
+	}
+}
+
+// The contract gives a lease a second to leave after its end. Ticked on time, the wheel
+// takes a tick.
+func TestLeaseLeavesWithinATick(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 2))
+	var w Wheel
+	deadlines := map[any]Time{}
+	for n := range 10_000 {
+		l := New(n, time.Duration(random.Int64N(int64(3*turn))), 0)
+		w.Add(l)
+		deadlines[n], _ = l.Deadline()
+	}
+	for now := Time(0); len(deadlines) > 0; now = now.Add(TickEvery) {
+		for _, n := range w.Due(now) {
+			if late := now.Sub(deadlines[n]); late < 0 || late >= TickEvery {
+				t.Fatalf("a lease until %d left at %d", deadlines[n], now)
+			}
+			delete(deadlines, n)
+		}
+		if now > Time(4*turn) {
+			t.Fatalf("%d leases never left", len(deadlines))
+		}
+	}
+}
+
+// Heartbeats, registrations and deregistrations come from anywhere while the wheel
+// turns. In the end every lease has left it in one of two ways.
+func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
+	const clients, each = 8, 500
+	var w Wheel
+	var now atomic.Int64
+	var added, removed sync.Map
+	var running sync.WaitGroup
+	for c := range clients {
+		running.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(c), 3))
+			for n := range each {
+				id := c*each + n
+				l := New(id, time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
+				added.Store(id, l)
+				w.Add(l)
+				for range random.IntN(4) {
+					l.Renew(Time(now.Load()))
+				}
+				if random.IntN(4) == 0 {
+					w.Remove(l)
+					if !l.Ended() {
+						removed.Store(id, true)
+					}
+				}
+			}
+		})
+	}
+	stopped := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(stopped)
+	}()
+	yielded := map[any]bool{}
+	turn := func() {
+		for _, id := range w.Due(Time(now.Add(int64(TickEvery)))) {
+			if _, ok := removed.Load(id); ok || yielded[id] {
+				t.Errorf("lease %v was removed, or yielded before, and is yielded", id)
+			}
+			yielded[id] = true
+		}
+	}
+	for running := true; running; {
+		select {
+		case <-stopped:
+			running = false
+		default:
+			turn()
+		}
+	}
+	for w.Len() > 0 {
+		turn()
+	}
+	for id := range clients * each {
+		l, ok := added.Load(id)
+		_, gone := removed.Load(id)
+		if !ok || gone == yielded[id] || l.(*Lease).Ended() != yielded[id] {
+			t.Errorf("lease %d: added %v, removed %v, yielded %v", id, ok, gone, yielded[id])
+		}
+	}
+}
