@@ -81,6 +81,11 @@ func (r *Registry) Apply(changes []service.Change, arrived time.Time) (results [
 	return t.results, r.table.Load().Revision, nil
 }
 
+// Check returns everything that is wrong with a change whatever the table holds.
+func (r *Registry) Check(c *service.Change) []service.Fault {
+	return (&transaction{rules: r.rules.Load()}).check(c)
+}
+
 // setRules replaces the settings that changes are judged by.
 func (r *Registry) setRules(leases LeaseRange, ttl time.Duration) {
 	was := r.rules.Load()

@@ -67,8 +67,8 @@ func (i *Instance) check(f *faults) {
 }
 
 func (d *Definition) check(f *faults) {
-	if d.Type == ClusterIP && len(d.ClusterIPs) == 0 {
-		f.add("clusterIPs", "is missing: a service of type clusterIP has at least one")
+	if n := len(d.ClusterIPs); d.Type == ClusterIP && (n == 0 || n > MaxAddresses) {
+		f.add("clusterIPs", "has %d addresses: a service of type clusterIP has 1 to %d", n, MaxAddresses)
 	}
 	if d.Type != ClusterIP && len(d.ClusterIPs) > 0 {
 		f.add("clusterIPs", "belongs to a service of type clusterIP, this one is %s", d.Type)

@@ -39,14 +39,16 @@ func addresses(texts ...string) func(*Instance) {
 	}
 }
 
-// differentAddresses gives an instance that many, each once.
 func differentAddresses(n int) func(*Instance) {
-	return func(i *Instance) {
-		i.Addresses = nil
-		for k := range n {
-			i.Addresses = append(i.Addresses, netip.AddrFrom4([4]byte{192, 0, 2, byte(k)}))
-		}
+	return func(i *Instance) { i.Addresses = manyAddresses(n) }
+}
+
+// manyAddresses returns that many, each once.
+func manyAddresses(n int) (addrs []netip.Addr) {
+	for k := range n {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{192, 0, 2, byte(k)}))
 	}
+	return addrs
 }
 
 func ports(ports ...Port) func(*Instance) {
@@ -167,7 +169,9 @@ func TestFaultsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 
 		{"a headless definition", definition(Definition{}), nil},
 		{"cluster IPs", definition(Definition{Type: ClusterIP, ClusterIPs: clusterIPs("192.0.2.1", "2001:db8::1")}), nil},
-		{"clusterIP without one", definition(Definition{Type: ClusterIP}), []string{"clusterIPs: at least one"}},
+		{"clusterIP without one", definition(Definition{Type: ClusterIP}), []string{"clusterIPs: 1 to 16"}},
+		{"16 cluster IPs", definition(Definition{Type: ClusterIP, ClusterIPs: manyAddresses(16)}), nil},
+		{"17 cluster IPs", definition(Definition{Type: ClusterIP, ClusterIPs: manyAddresses(17)}), []string{"clusterIPs: 1 to 16"}},
 		{"a cluster IP of another type", definition(Definition{ClusterIPs: clusterIPs("192.0.2.1")}), []string{"clusterIPs: this one is headless"}},
 		{"a cluster IP twice", definition(Definition{Type: ClusterIP, ClusterIPs: clusterIPs("192.0.2.1", "192.0.2.1")}), []string{"clusterIPs[1]: once"}},
 		{"a multicast cluster IP", definition(Definition{Type: ClusterIP, ClusterIPs: clusterIPs("224.0.0.1")}), []string{"clusterIPs[0]: multicast"}},

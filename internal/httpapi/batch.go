@@ -24,7 +24,7 @@ func postBatch(c *call) {
 	if !ok {
 		return
 	}
-	changes := w.batch()
+	changes := w.batch(c.registry.Check)
 	w.end()
 	if len(w.faults) > 0 {
 		c.failFaults(w.code(), w.faults)
@@ -66,7 +66,7 @@ func batchResult(b []byte, op service.Op, result table.Result, revision uint64) 
 
 // batch reads a batch. If there is a fault, then every operation that could be read is
 // checked, so that all faults are told together.
-func (w *walker) batch() []service.Change {
+func (w *walker) batch(check func(*service.Change) []service.Fault) []service.Change {
 	var operations []operation
 	n, listed := 0, false
 	ok := w.object(&batchFields, func(string) {
@@ -85,7 +85,7 @@ func (w *walker) batch() []service.Change {
 		w.noteMember("operations", "is missing: a batch has 1 to %d", maxOperations)
 	}
 	if len(w.faults) > 0 && !w.broken {
-		w.checkOperations(operations)
+		w.checkOperations(operations, check)
 	}
 	changes := make([]service.Change, len(operations))
 	for i := range operations {
@@ -161,13 +161,13 @@ func (w *walker) only(o *operation, field string, given, wanted bool) {
 
 // checkOperations notes what is wrong with operations by themselves, besides the faults
 // that are noted already.
-func (w *walker) checkOperations(operations []operation) {
+func (w *walker) checkOperations(operations []operation, check func(*service.Change) []service.Fault) {
 	known := knownFields(w.faults)
 	for i := range operations {
 		if operations[i].unread {
 			continue
 		}
-		for _, f := range operations[i].Check() {
+		for _, f := range check(&operations[i].Change) {
 			field := operationField(i, operations[i].Op, f.Field)
 			if !known[field] {
 				was := w.enter(field)

@@ -261,7 +261,7 @@ func FuzzDecodeBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var w walker
 		w.reset(body)
-		changes := w.batch()
+		changes := w.batch((*service.Change).Check)
 		w.end()
 		checkFaults(t, &w, body)
 		if len(w.faults) > 0 {

@@ -136,7 +136,7 @@ func (c *call) failBody(change *service.Change, checkable bool) {
 	faults := c.walk.faults
 	if checkable && !c.walk.broken {
 		known := knownFields(faults)
-		for _, f := range change.Check() {
+		for _, f := range c.registry.Check(change) {
 			if !known[f.Field] {
 				faults = append(faults, fault{f.Field, f.Message})
 			}

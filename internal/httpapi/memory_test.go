@@ -34,6 +34,8 @@ func newMemory(now func() time.Time) *memory {
 	return m
 }
 
+func (m *memory) Check(c *service.Change) []service.Fault { return c.Check() }
+
 func (m *memory) State() *table.State {
 	if m.unloaded.Load() {
 		return nil

@@ -21,6 +21,10 @@ type Registry interface {
 	// the changes; the revision is that of the table with them.
 	Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error)
 
+	// Check returns everything that is wrong with a change whatever the table holds: for
+	// bodies that have other faults besides, so that all are told at once.
+	Check(c *service.Change) []service.Fault
+
 	// Renew gives an instance's lease its full length: service.ErrNotFound where there is
 	// no such instance, service.ErrPrecondition, service.ErrNotLoaded.
 	Renew(id service.ID, unless service.Precondition) error
