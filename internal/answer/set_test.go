@@ -1,0 +1,178 @@
+package answer
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+
+	"github.com/miekg/dns"
+)
+
+// aRecord is a record for an address of 192.0.2.0/24.
+func aRecord(n int) record { return addressRecord("", netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})) }
+
+func lastOctet(rr dns.RR) int { return int(rr.(*dns.A).A[3]) }
+
+// TestEachInstanceComesFirstEquallyOften builds sets as the table gives them, and counts.
+func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
+	for _, tc := range []struct {
+		sentence  string
+		instances [][]int // the records of each
+		most      int
+		want      map[int]float64 // by its first record, how often a record comes first
+	}{
+		{"one record each", [][]int{{1}, {2}, {3}, {4}}, 100, map[int]float64{1: .25, 2: .25, 3: .25, 4: .25}},
+		{"also when fewer are answered than there are", [][]int{{1}, {2}, {3}, {4}}, 2, map[int]float64{1: .25, 2: .25, 3: .25, 4: .25}},
+		{"however many records it has", [][]int{{1}, {2, 3, 4, 5}, {6, 7}}, 3, map[int]float64{1: 1. / 3, 2: 1. / 3, 6: 1. / 3}},
+		{"one without records is not counted", [][]int{{1}, {}, {2}}, 100, map[int]float64{1: .5, 2: .5}},
+		{"nor the last", [][]int{{1}, {2}, {}}, 100, map[int]float64{1: .5, 2: .5}},
+		{"a record that instances share comes first for each", [][]int{{1}, {1}, {2}}, 100, map[int]float64{1: 2. / 3, 2: 1. / 3}},
+		{"a single instance always", [][]int{{1, 2}}, 100, map[int]float64{1: 1}},
+	} {
+		t.Run(tc.sentence, func(t *testing.T) {
+			var b builder
+			different := map[int]bool{}
+			for _, records := range tc.instances {
+				b.begin()
+				for _, n := range records {
+					r := aRecord(n)
+					b.add(r.rr.String(), r)
+					different[n] = true
+				}
+			}
+			s := b.set()
+			const rounds = 50_000 // 6 standard deviations are less than 0.014
+			first := map[int]int{}
+			for range rounds {
+				c := s.choose(tc.most)
+				seen := map[int]bool{}
+				for r := range s.chosen(c) {
+					if len(seen) == 0 {
+						first[lastOctet(r.rr)]++
+					}
+					seen[lastOctet(r.rr)] = true
+				}
+				if want := min(len(different), tc.most); len(seen) != want || c.n != want {
+					t.Fatalf("got %d different records of %d, want %d", len(seen), c.n, want)
+				}
+			}
+			for n, count := range first {
+				if got := float64(count) / rounds; math.Abs(got-tc.want[n]) > 0.014 {
+					t.Errorf("record %d comes first in %.3f, want %.3f", n, got, tc.want[n])
+				}
+			}
+			if len(first) != len(tc.want) {
+				t.Errorf("%d records come first, want %d", len(first), len(tc.want))
+			}
+		})
+	}
+}
+
+func TestChoiceOfNothingIsEmpty(t *testing.T) {
+	s := newSet(nil, nil)
+	for r := range s.chosen(s.choose(10)) {
+		t.Errorf("got %v", r.rr)
+	}
+	if got := s.ends(s.choose(10), 0); got != math.MaxInt64 {
+		t.Errorf("it ends at %d, want never", got)
+	}
+}
+
+// What a set remembers of its leases must stay true while they are renewed and end.
+func TestEndOfASetIsItsEarliestLease(t *testing.T) {
+	const s = lease.Time(time.Second)
+	first, second := lease.New(nil, 10*time.Second, 0), lease.New(nil, 30*time.Second, 0)
+	both, static := aRecord(1), aRecord(3)
+	both.leases = []*lease.Lease{second, first}
+	one := aRecord(2)
+	one.leases = []*lease.Lease{second}
+	set := newSet([]record{both, one, static}, []int{0, 1, 2})
+	all := choice{0, 3}
+	for _, step := range []struct {
+		sentence string
+		of       choice
+		enough   lease.Time
+		want     lease.Time // or later, if it is no sooner than enough
+	}{
+		{"the earliest of all", all, 60 * s, 10 * s},
+		{"again, as it is remembered", all, 60 * s, 10 * s},
+		{"as far as one asks", all, 5 * s, 10 * s},
+		{"of some records only", choice{1, 2}, 60 * s, 30 * s},
+		{"around the end", choice{2, 2}, 60 * s, 10 * s},
+		{"a static record never", choice{2, 1}, 60 * s, math.MaxInt64},
+	} {
+		if got := set.ends(step.of, step.enough); got != step.want && (got < step.enough || step.want < step.enough) {
+			t.Errorf("%s: got %d, want %d", step.sentence, got, step.want)
+		}
+	}
+	first.Renew(50 * s)
+	if got := set.ends(all, 90*s); got != 30*s {
+		t.Errorf("after a renewal: got %d, want %d", got, 30*s)
+	}
+	second.Renew(100 * s)
+	if got := set.ends(all, 55*s); got < 55*s || got > 60*s {
+		t.Errorf("after another: got %d, want from 55 s to 60 s", got)
+	}
+	var w lease.Wheel
+	w.Add(first)
+	if w.Due(60 * s); !first.Ended() {
+		t.Fatal("the lease has not ended")
+	}
+	if got := set.ends(all, 61*s); got >= 60*s {
+		t.Errorf("after its end: got %d, want a time that has passed", got)
+	}
+}
+
+// Other plugins may change what they are handed: nothing of it may be the template's.
+func TestCopyOfARecordSharesNothingThatIsChanged(t *testing.T) {
+	for _, text := range []string{
+		"x. 0 IN A 192.0.2.1", "x. 0 IN AAAA 2001:db8::1", "x. 0 IN SRV 1 2 3 y.",
+		`x. 0 IN TXT "a" "b"`, "x. 0 IN PTR y.", "x. 0 IN CNAME y.", "x. 0 IN NS y.",
+	} {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := record{rr: rr}
+		c := r.copyFor("other.")
+		if c.String() != rr.String() {
+			t.Errorf("%s: the copy is %s", rr, c)
+		}
+		before := rr.String()
+		c.Header().Name, c.Header().Ttl = "changed.", 99
+		if txt, ok := c.(*dns.TXT); ok {
+			txt.Txt[0] = "changed"
+		}
+		if rr.String() != before {
+			t.Errorf("%s has become %s", before, rr)
+		}
+		rr.Header().Name = ""
+		if got := r.copyFor("other.").Header().Name; got != "other." {
+			t.Errorf("%s: a record without an owner is owned by %q, want other.", before, got)
+		}
+	}
+}
+
+func TestBitsetRemembersEachNumber(t *testing.T) {
+	for _, size := range []int{1, 64, 65, 256, 257, 5000} {
+		var b bitset
+		for range 2 {
+			var added []int
+			for n := range size {
+				if b.add(n, size) {
+					added = append(added, n)
+				}
+			}
+			if len(added) != size && len(added) != 0 {
+				t.Errorf("of %d numbers: added %d", size, len(added))
+			}
+		}
+		if i := slices.IndexFunc(slices.Repeat([]int{0, size - 1}, 2), func(n int) bool { return b.add(n, size) }); i >= 0 {
+			t.Errorf("of %d numbers: one is added again", size)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package answer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+
+	"github.com/miekg/dns"
+)
+
+// everyKind makes a random table with services of every type.
+func everyKind(random *rand.Rand) ([]*table.Instance, map[service.Name]*service.Definition) {
+	grpc := service.Port{Name: "GRPC", Protocol: service.UDP, Number: 9090}
+	unnamed := service.Port{Protocol: service.SCTP, Number: 7}
+	var instances []*table.Instance
+	definitions := map[service.Name]*service.Definition{}
+	for ns := range 3 {
+		for n := range 8 {
+			name := service.Name{Namespace: fmt.Sprint("n", ns), Service: fmt.Sprint("s", n)}
+			s := shape{hosts: random.IntN(3), addresses: 1 + random.IntN(300), leased: random.IntN(2) == 0}
+			for _, p := range []service.Port{http, grpc, unnamed} {
+				if random.IntN(2) == 0 {
+					s.ports = append(s.ports, p)
+				}
+			}
+			for _, i := range s.instances(random, name, random.IntN(7)) {
+				i.Status = []service.Status{service.Up, service.Up, service.Draining, service.Down}[random.IntN(4)]
+				if random.IntN(3) == 0 {
+					i.Hostname = ""
+				}
+				if random.IntN(3) == 0 {
+					i.Metadata = service.Metadata{{Key: "k", Value: fmt.Sprint(random.IntN(2))}}
+				}
+				instances = append(instances, i)
+			}
+			d := &service.Definition{Ports: []service.Port{http}, PublishNotReady: random.IntN(4) == 0}
+			switch random.IntN(5) {
+			case 0:
+				definitions[name] = d
+			case 1:
+				d.Type, d.ClusterIPs = service.ClusterIP, []netip.Addr{
+					netip.AddrFrom4([4]byte{10, 0, 1, byte(random.IntN(256))}), // may be an instance's too
+					netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(random.IntN(256))}),
+				}
+				definitions[name] = d
+			case 2:
+				d.Type, d.ExternalName = service.ExternalName, "example.org"
+				definitions[name] = d
+			}
+		}
+	}
+	return instances, definitions
+}
+
+// namesThatMayBe are all names in a zone that a table could have records at, and more.
+func namesThatMayBe(z *Zone, instances []*table.Instance, definitions map[service.Name]*service.Definition) []string {
+	names := []string{z.Origin, z.under("dns"), z.under("ns.dns"), z.under("dns-version"), z.under("svc"), z.under("pod")}
+	services := map[service.Name]bool{}
+	for name, d := range definitions {
+		services[name] = true
+		for _, addr := range d.ClusterIPs {
+			names = append(names, reverseName4or6(addr))
+		}
+	}
+	for _, i := range instances {
+		services[i.Name] = true
+		if i.Hostname != "" {
+			names = append(names, z.under(i.Hostname+"."+i.Name.String()+".svc"))
+		}
+		for _, addr := range i.Addresses {
+			names = append(names, z.under(service.DashedAddress(addr)+"."+i.Name.String()+".svc"), reverseName4or6(addr))
+		}
+	}
+	for name := range services {
+		names = append(names, z.under(name.Namespace+".svc"))
+		for _, prefix := range []string{"", "_http._tcp.", "_grpc._udp.", "_http._udp.", "_tcp.", "_udp.", "_sctp."} {
+			names = append(names, z.under(prefix+name.String()+".svc"))
+		}
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !z.Covers(name) })
+}
+
+func reverseName4or6(addr netip.Addr) string {
+	name, _ := dns.ReverseAddr(addr.String())
+	return name
+}
+
+// TestTransferIsAllThatQueriesGive: the records of a transfer are those that one gets by
+// asking for every name and type, and each comes once. Whatever the answers of a query are
+// bounded by, a transfer is whole.
+func TestTransferIsAllThatQueriesGive(t *testing.T) {
+	origins := []string{"cluster.local.", "example.org.", "0.10.in-addr.arpa.", "in-addr.arpa.", "ip6.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.", "0.0.10.in-addr.arpa.", "7.in-addr.arpa."}
+	servers := []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")}
+	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypePTR, dns.TypeCNAME, dns.TypeNS, dns.TypeMX}
+	now := lease.Time(45 * time.Second)
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 11))
+		instances, definitions := everyKind(random)
+		state := stateOf(instances, definitions)
+		bounded := Zones(origins, servers, 1)
+		for n, zone := range Zones(origins, servers, 0) {
+			var asked []dns.RR
+			for _, name := range namesThatMayBe(zone, instances, definitions) {
+				for _, qtype := range types {
+					r := Reply{Msg: new(dns.Msg), Room: dns.MaxMsgSize, TTL: 3600, Now: now}
+					r.Add(name, zone.Lookup(state.Snapshot, name, qtype))
+					r.Finish()
+					asked = append(asked, r.Msg.Answer...)
+				}
+			}
+			want := lines(asked)
+			for _, z := range []*Zone{zone, bounded[n]} {
+				var told []dns.RR
+				for rrs := range z.All(state, 3600, now) {
+					if len(rrs) == 0 {
+						t.Errorf("seed %d, %s: an empty part of a transfer", seed, z.Origin)
+					}
+					told = append(told, rrs...)
+				}
+				if got := lines(told); !slices.Equal(got, want) || len(got) != len(told) {
+					t.Fatalf("seed %d, %s: %d records told, %d different, want %d\nonly told:\n%s\nonly asked:\n%s",
+						seed, z.Origin, len(told), len(got), len(want), without(got, want), without(want, got))
+				}
+				for range z.All(state, 3600, now) {
+					break // whoever reads a transfer may go away
+				}
+			}
+		}
+	}
+}
+
+func without(some, others []string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(some), func(s string) bool { return slices.Contains(others, s) }), "\n")
+}
+
+// TestNamesOfAnInstanceLeadToIt: what the endpoint tells of an instance, DNS answers.
+func TestNamesOfAnInstanceLeadToIt(t *testing.T) {
+	for seed := range uint64(20) {
+		instances, definitions := everyKind(rand.New(rand.NewPCG(seed, 12)))
+		state := stateOf(instances, definitions)
+		zones := Zones([]string{"cluster.local.", "in-addr.arpa."}, nil, 0)
+		for _, i := range instances {
+			view := state.Service(i.Name)
+			if got := zones[1].Names(view, i); got != nil {
+				t.Errorf("seed %d: %s has the names %v in a reverse zone", seed, i.ID, got)
+			}
+			names := zones[0].Names(view, i)
+			if (len(names) > 0) != view.Answers(i) {
+				t.Errorf("seed %d: %s is answered: %v, it has the names %v", seed, i.ID, view.Answers(i), names)
+			}
+			for _, name := range names {
+				found := false
+				for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV} {
+					r := Reply{Msg: new(dns.Msg), Room: dns.MaxMsgSize}
+					r.Add(name, zones[0].Lookup(state.Snapshot, name, qtype))
+					for _, rr := range append(r.Msg.Answer, r.Msg.Extra...) {
+						found = found || rr.Header().Rrtype != dns.TypeSRV && standsFor(rr, i)
+					}
+				}
+				if !found {
+					t.Errorf("seed %d: %s does not lead to %s", seed, name, i.ID)
+				}
+			}
+		}
+	}
+}
