@@ -47,4 +47,3 @@ func FuzzServeDNS(f *testing.F) {
 		}
 	})
 }
-

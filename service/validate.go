@@ -74,7 +74,7 @@ func (d *Definition) check(f *faults) {
 		f.add("clusterIPs", "belongs to a service of type clusterIP, this one is %s", d.Type)
 	}
 	checkAddresses(f, "clusterIPs", d.ClusterIPs)
-	_, notAddress := netip.ParseAddr(d.ExternalName)
+	_, notAddress := netip.ParseAddr(strings.TrimSuffix(d.ExternalName, "."))
 	switch {
 	case d.Type == ExternalName && !isDomainName(d.ExternalName):
 		f.add("externalName", "%q is no domain name: labels of 1 to 63 of a-z 0-9 - _ with dots between, 253 bytes at most", d.ExternalName)

@@ -76,10 +76,10 @@ func (h *hostSets) addresses(label string, family func(netip.Addr) bool) *set {
 }
 
 func (h *hostSets) services(s asked, label string) *set {
-	b := srvBuilder{most: s.zone.most}
-	for i, addrs := range h.atLabel(label) {
+	b := srvBuilder{service: s}
+	for _, i := range h.instances {
 		b.begin()
-		b.addInstance(s.name(label), addrs, i, anyPort)
+		b.addInstance(label, i, i.Ports)
 	}
 	return b.set()
 }

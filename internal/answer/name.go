@@ -106,13 +106,15 @@ func inServices(rest string) parsed {
 		p.kind = protocolName
 	case !two:
 		p.kind = hostName
-	case first != "" && first[0] == '_' && second[0] == '_' && strings.IndexByte(second, '.') < 0:
+	case isUnderscored(first) && isUnderscored(second) && strings.IndexByte(second, '.') < 0:
 		p.kind = portName
 	default:
 		return parsed{}
 	}
 	return p
 }
+
+func isUnderscored(label string) bool { return label != "" && label[0] == '_' }
 
 // below returns what stands before the zone in a name, without the dot between; false
 // where the name is not in the zone.
@@ -125,7 +127,8 @@ func below(name, zone string) (string, bool) {
 		return "", ok
 	}
 	rest, ok = strings.CutSuffix(rest, ".")
-	return rest, ok && rest != "" && rest[len(rest)-1] != '\\'
+	escapes := len(rest) - len(strings.TrimRight(rest, `\`)) // an even number are backslashes themselves
+	return rest, ok && rest != "" && escapes%2 == 0
 }
 
 // cutLast takes the last label off a name that has no dot at its end.

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -51,6 +52,10 @@ func (r *Reply) Add(owner string, a Answer) {
 	}
 	r.parts = append(r.parts, part{a.set, of, len(r.Msg.Answer)})
 
+	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
+	if a.set.hosts > 0 {
+		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
+	}
 	var seen bitset
 	for rec := range a.set.chosen(of) {
 		r.Msg.Answer = append(r.Msg.Answer, rec.copyFor(owner))

@@ -70,6 +70,7 @@ type sets struct {
 	view *table.View
 
 	v4, v6, srv lazy[set]
+	glue        lazy[map[string]*host]
 	named       lazy[map[string]*set]
 	labels      lazy[map[string]*hostSets]
 }
@@ -114,7 +115,7 @@ func (s asked) own(qtype uint16) *set {
 	case dns.TypeAAAA:
 		return s.v6.get(func() *set { return s.addresses(netip.Addr.Is6) })
 	case dns.TypeSRV:
-		return s.srv.get(func() *set { return s.services(anyPort) })
+		return s.srv.get(s.services)
 	}
 	return nil
 }
@@ -141,17 +142,17 @@ func (s asked) addresses(family func(netip.Addr) bool) *set {
 	return b.set()
 }
 
-// services returns an SRV record for each port and target, of the ports that are wanted.
-func (s asked) services(want func(service.Port) bool) *set {
-	b := srvBuilder{most: s.zone.most}
+// services returns an SRV record for each port and target.
+func (s asked) services() *set {
+	b := srvBuilder{service: s}
 	if s.view.Type() == service.ClusterIP {
-		b.addService(s, want)
+		b.addService(s.view.Definition.Ports)
 		return b.set()
 	}
 	for i := range s.instances {
 		b.begin()
-		for label, addrs := range i.Hosts {
-			b.addInstance(s.name(label), addrs, i, want)
+		for label := range i.Hosts {
+			b.addInstance(label, i, i.Ports)
 		}
 	}
 	return b.set()
@@ -161,27 +162,52 @@ func (s asked) services(want func(service.Port) bool) *set {
 // definition or an instance that is not answered names is there, with an empty set.
 func (s asked) ports() map[string]*set {
 	return *s.named.get(func() *map[string]*set {
-		named := make(map[string]*set)
-		add := func(ports []service.Port) {
-			for _, p := range ports {
-				if p.Name != "" {
-					named[portLabel(p)] = nil
+		builders := make(map[string]*srvBuilder)
+		at := func(p service.Port) *srvBuilder {
+			label := portLabel(p)
+			if builders[label] == nil {
+				builders[label] = &srvBuilder{service: s}
+			}
+			return builders[label]
+		}
+		if def := s.view.Definition; def != nil {
+			for n := range named(def.Ports) {
+				b := at(def.Ports[n])
+				if def.Type == service.ClusterIP {
+					b.addService(def.Ports[n : n+1])
 				}
 			}
 		}
-		if s.view.Definition != nil {
-			add(s.view.Definition.Ports)
-		}
 		for i := range s.in.InstancesOf(s.view.Name) {
-			add(i.Ports)
+			answered := s.view.Type() == service.Headless && s.view.Answers(i)
+			for n := range named(i.Ports) {
+				b := at(i.Ports[n])
+				if !answered {
+					continue
+				}
+				b.begin()
+				for label := range i.Hosts {
+					b.addInstance(label, i, i.Ports[n:n+1])
+				}
+			}
 		}
-		for label := range named {
-			named[label] = s.services(func(p service.Port) bool {
-				return p.Name != "" && portLabel(p) == label
-			})
+		sets := make(map[string]*set, len(builders))
+		for label, b := range builders {
+			sets[label] = b.set()
 		}
-		return &named
+		return &sets
 	})
+}
+
+// named yields the places of the ports that have a name.
+func named(ports []service.Port) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for n, p := range ports {
+			if p.Name != "" && !yield(n) {
+				return
+			}
+		}
+	}
 }
 
 func portLabel(p service.Port) string {

@@ -2,7 +2,6 @@ package answer
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -10,34 +9,54 @@ import (
 	"github.com/miekg/dns"
 )
 
+// longestName is the most characters of a name with its dot at the end: its 255 bytes in
+// a message (RFC 1035, section 3.1) are one more. Longer ones make a message that nobody
+// can read, so their records are left out.
+const longestName = 254
+
+// targets returns what SRV records of the service may point to, by full name, with all
+// the addresses that each leads to: instances that share a host share them.
+func (s asked) targets() map[string]*host {
+	return *s.glue.get(func() *map[string]*host {
+		builders := make(map[string]*builder)
+		at := func(target string) *builder {
+			if builders[target] == nil {
+				builders[target] = &builder{}
+			}
+			return builders[target]
+		}
+		if s.view.Type() == service.ClusterIP {
+			for _, addr := range s.view.Definition.ClusterIPs {
+				at(s.name("")).add(addr.String(), addressRecord(s.name(""), addr))
+			}
+		}
+		for i := range s.instances {
+			for label, addrs := range i.Hosts {
+				for _, addr := range addrs {
+					at(s.name(label)).addAddress(s.name(label), addr, i)
+				}
+			}
+		}
+		hosts := make(map[string]*host, len(builders))
+		for target, b := range builders {
+			hosts[target] = &host{number: len(hosts), glue: b.records}
+		}
+		return &hosts
+	})
+}
+
 // srvBuilder gathers SRV records. Those that set no weight share 100 among the records
 // of an answer, so it is known only at the end.
 type srvBuilder struct {
 	builder
-	most   int
-	hosts  map[string]*hostBuilder
-	shares []*dns.SRV
+	service asked
+	shares  []*dns.SRV
 }
 
-// hostBuilder gathers the addresses of a host: instances that share it, share them.
-type hostBuilder struct {
-	host
-	builder
-}
-
-func anyPort(service.Port) bool { return true }
-
-// addInstance adds the records of an instance's wanted ports at one of its hosts.
-func (b *srvBuilder) addInstance(target string, addrs []netip.Addr, i *table.Instance, want func(service.Port) bool) {
-	h := b.host(target)
-	for _, addr := range addrs {
-		h.addAddress(target, addr, i)
-	}
-	for _, p := range i.Ports {
-		if !want(p) {
-			continue
-		}
-		srv := b.addSRV(target, p, leased(i))
+// addInstance adds the records of some of an instance's ports.
+func (b *srvBuilder) addInstance(label string, i *table.Instance, ports []service.Port) {
+	for _, p := range ports {
+		srv := b.addPort(b.service.name(label), p, leased(i))
 		srv.Priority = i.Priority
 		if i.Weight == nil {
 			b.shares = append(b.shares, srv)
@@ -47,53 +66,32 @@ func (b *srvBuilder) addInstance(target string, addrs []netip.Addr, i *table.Ins
 	}
 }
 
-// addService adds a record for each wanted port of a service that has cluster IPs: its
-// own name is the target.
-func (b *srvBuilder) addService(s asked, want func(service.Port) bool) {
-	target := s.name("")
-	h := b.host(target)
-	for _, addr := range s.view.Definition.ClusterIPs {
-		h.add(addr.String(), addressRecord(target, addr))
-	}
-	for _, p := range s.view.Definition.Ports {
-		if want(p) {
-			b.begin()
-			b.shares = append(b.shares, b.addSRV(target, p, record{}))
-		}
+// addService adds the records of some ports of a service that has cluster IPs: its own
+// name is the target.
+func (b *srvBuilder) addService(ports []service.Port) {
+	for _, p := range ports {
+		b.begin()
+		b.shares = append(b.shares, b.addPort(b.service.name(""), p, record{}))
 	}
 }
 
-func (b *srvBuilder) addSRV(target string, p service.Port, r record) *dns.SRV {
+func (b *srvBuilder) addPort(target string, p service.Port, r record) *dns.SRV {
 	srv := &dns.SRV{Hdr: header("", dns.TypeSRV), Port: p.Number, Target: target}
-	r.rr, r.host = srv, &b.host(target).host
-	b.add(fmt.Sprint(p.Number, " ", target), r)
+	if len(target) <= longestName {
+		r.rr, r.host = srv, b.service.targets()[target]
+		b.add(fmt.Sprint(p.Number, " ", target), r)
+	}
 	return srv
 }
 
-func (b *srvBuilder) host(target string) *hostBuilder {
-	h := b.hosts[target]
-	if h == nil {
-		if b.hosts == nil {
-			b.hosts = make(map[string]*hostBuilder)
-		}
-		h = &hostBuilder{host: host{number: len(b.hosts)}}
-		b.hosts[target] = h
-	}
-	return h
-}
-
 func (b *srvBuilder) set() *set {
-	for _, h := range b.hosts {
-		h.glue = h.records
-		h.builder = builder{} // what gathered them is not kept with the set
-	}
 	s := b.builder.set()
 	n := len(s.records)
-	if b.most > 0 {
-		n = min(n, b.most)
+	if most := b.service.zone.most; most > 0 {
+		n = min(n, most)
 	}
 	for _, srv := range b.shares {
-		srv.Weight = uint16(max(100/n, 1))
+		srv.Weight = uint16(max(100/max(n, 1), 1))
 	}
 	return s
 }

@@ -226,6 +226,9 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *builder {
 			target = hostLabel(i, addr) + "." + target
 			r = leased(i)
 		}
+		if len(target) > longestName {
+			continue
+		}
 		r.rr = &dns.PTR{Hdr: header("", dns.TypePTR), Ptr: target}
 		b.add(target, r)
 	}

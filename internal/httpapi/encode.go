@@ -78,7 +78,7 @@ func serviceMembers(b []byte, view *table.View) []byte {
 		b = definitionMembers(b, &service.Definition{})
 	}
 	b = unsigned(member(b, "revision"), view.Revision)
-	return number(member(b, "instanceCount"), int64(view.Instances))
+	return number(member(b, "instanceCount"), int64(view.Len()))
 }
 
 func definitionMembers(b []byte, d *service.Definition) []byte {

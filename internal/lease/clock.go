@@ -48,7 +48,8 @@ func NewClock(now func() time.Time) *Clock {
 	return c
 }
 
-// Now returns the present lease time.
+// Now returns the present lease time. It may be ahead of a Tick that comes after it by as
+// much as a gap that the tick leaves out, and no more than that.
 func (c *Clock) Now() Time {
 	t, _ := c.read()
 	return t

@@ -40,8 +40,9 @@ func (s *Snapshot) Edit() *Draft {
 	return &Draft{base: s, next: &Snapshot{
 		Revision:   s.Revision + 1,
 		namespaces: s.namespaces.Copy(),
-		services:   s.services.Copy(),
-		instances:  s.instances.Copy(),
+		instances:  s.instances,
+		services:   s.services,
+		names:      s.names.Copy(),
 		holders:    s.holders.Copy(),
 	}}
 }
@@ -64,31 +65,48 @@ func (d *Draft) Put(i *Instance) {
 	i.Revision = d.next.Revision
 	view := d.touch(i.Name)
 	i.Name = view.Name // share the strings of the name among the instances of a service
-	old, known := d.next.instances.Set(i)
+	at, known := view.find(i.ID.ID)
 	if known {
-		d.dropInstance(old)
+		d.dropHolds(view.instances[at], i)
+		view.instances[at] = i
 	} else {
-		view.Instances++
+		view.instances = slices.Insert(view.instances, at, i)
+		d.next.instances++
+		d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
 	}
 	for _, addr := range i.Addresses {
 		d.next.holders.Set(holder{addr, &i.ID.Name, i})
 	}
-	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
 	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID, Instance: i})
+}
+
+// dropHolds takes from an instance what the one that comes in its place does not hold.
+func (d *Draft) dropHolds(was, is *Instance) {
+	for _, addr := range was.Addresses {
+		if !slices.Contains(is.Addresses, addr) {
+			d.next.holders.Delete(holder{addr, &was.ID.Name, was})
+		}
+	}
+	if was.Status != is.Status {
+		d.inNamespace(is.Namespace, func(n *Namespace) {
+			n.count(was.Status, -1)
+			n.count(is.Status, 1)
+		})
+	}
 }
 
 // Remove takes an instance away, and its service with the last one unless that was
 // defined. It returns the instance, nil where there is none.
 func (d *Draft) Remove(id service.ID) *Instance {
-	old, ok := d.next.instances.Delete(&Instance{ID: id})
-	if !ok {
+	if d.Instance(id) == nil {
 		return nil
 	}
-	d.dropInstance(old)
-	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: id})
 	view := d.touch(id.Name)
-	view.Instances--
-	if view.Instances == 0 && view.Definition == nil {
+	at, _ := view.find(id.ID)
+	old := view.instances[at]
+	view.instances = slices.Delete(view.instances, at, at+1)
+	d.dropInstance(old)
+	if view.Len() == 0 && view.Definition == nil {
 		d.dropService(view)
 	}
 	return old
@@ -99,8 +117,9 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	view := d.touch(name)
 	d.dropClusterIPs(view)
 	view.Definition = def
+	holds := view.Name // not the view's own, which would be kept alive as long
 	for _, addr := range def.ClusterIPs {
-		d.next.holders.Set(holder{addr, &view.Name, nil})
+		d.next.holders.Set(holder{addr, &holds, nil})
 	}
 	d.events = append(d.events, Event{Kind: KindService, ID: service.ID{Name: view.Name}, Definition: def})
 }
@@ -111,13 +130,12 @@ func (d *Draft) Undefine(name service.Name) (instances []*Instance, ok bool) {
 	if d.Service(name) == nil {
 		return nil, false
 	}
-	instances = slices.Collect(d.next.InstancesOf(name))
-	for _, i := range instances {
-		d.next.instances.Delete(i)
-		d.dropInstance(i)
-		d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
-	}
 	view := d.touch(name)
+	instances = view.instances
+	view.instances = nil
+	for _, i := range instances {
+		d.dropInstance(i)
+	}
 	d.dropClusterIPs(view)
 	d.dropService(view)
 	d.events = append(d.events, Event{Kind: KindService, Gone: true, ID: service.ID{Name: name}})
@@ -135,6 +153,7 @@ func (d *Draft) touch(name service.Name) *View {
 	switch {
 	case view == nil:
 		view = &View{Name: name}
+		d.next.names.Set(name)
 		d.inNamespace(name.Namespace, func(n *Namespace) { n.Services++ })
 	case view.Revision == d.next.Revision:
 		return view // this draft's own
@@ -142,19 +161,22 @@ func (d *Draft) touch(name service.Name) *View {
 		view = &View{
 			Name:       view.Name,
 			Definition: view.Definition,
-			Instances:  view.Instances,
+			instances:  slices.Clone(view.instances),
 		}
 	}
 	view.Revision = d.next.Revision
-	d.next.services.Set(view)
+	d.next.services = d.next.services.Set(view.Name, view)
 	return view
 }
 
+// dropInstance takes away what the table holds of an instance besides its service.
 func (d *Draft) dropInstance(i *Instance) {
+	d.next.instances--
 	for _, addr := range i.Addresses {
 		d.next.holders.Delete(holder{addr, &i.ID.Name, i})
 	}
 	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
+	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
 }
 
 func (d *Draft) dropClusterIPs(view *View) {
@@ -167,7 +189,8 @@ func (d *Draft) dropClusterIPs(view *View) {
 }
 
 func (d *Draft) dropService(view *View) {
-	d.next.services.Delete(view)
+	d.next.services = d.next.services.Delete(view.Name)
+	d.next.names.Delete(view.Name)
 	d.inNamespace(view.Namespace, func(n *Namespace) { n.Services-- })
 }
 

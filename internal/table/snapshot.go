@@ -9,12 +9,16 @@ package table
 
 import (
 	"cmp"
+	"hash/maphash"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
+	"github.com/benbjohnson/immutable"
 	"github.com/tidwall/btree"
 )
 
@@ -22,9 +26,12 @@ import (
 type Snapshot struct {
 	Revision uint64
 
+	instances int // how many there are
+
+	// All of these share with other snapshots what did not change in between.
+	services   *immutable.Map[service.Name, *View] // what a query looks up: hashed
+	names      *btree.BTreeG[service.Name]         // of the services, in order
 	namespaces *btree.BTreeG[Namespace]
-	services   *btree.BTreeG[*View]
-	instances  *btree.BTreeG[*Instance]
 	holders    *btree.BTreeG[holder]
 }
 
@@ -34,9 +41,19 @@ type View struct {
 	service.Name
 	Definition *service.Definition // nil where none was given
 	Revision   uint64              // of the last change of the service or an instance
-	Instances  int                 // how many there are, whatever their status
 
-	prepared prepared
+	instances []*Instance // in order of id, whatever their status
+	prepared  prepared
+}
+
+// Len returns how many instances the service has.
+func (v *View) Len() int { return len(v.instances) }
+
+// find returns where the instance of that id is among the service's, or would be.
+func (v *View) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(v.instances, id, func(i *Instance, id string) int {
+		return strings.Compare(i.ID.ID, id)
+	})
 }
 
 // Type returns what the service's own name leads to.
@@ -109,14 +126,12 @@ func Empty(revision uint64) *Snapshot {
 	options := btree.Options{NoLocks: true, Degree: 16}
 	return &Snapshot{
 		Revision: revision,
+		services: immutable.NewMap[service.Name, *View](hasher{}),
+		names: btree.NewBTreeGOptions(func(a, b service.Name) bool {
+			return a.Compare(b) < 0
+		}, options),
 		namespaces: btree.NewBTreeGOptions(func(a, b Namespace) bool {
 			return a.Name < b.Name
-		}, options),
-		services: btree.NewBTreeGOptions(func(a, b *View) bool {
-			return a.Name.Compare(b.Name) < 0
-		}, options),
-		instances: btree.NewBTreeGOptions(func(a, b *Instance) bool {
-			return compareIDs(&a.ID, &b.ID) < 0
 		}, options),
 		holders: btree.NewBTreeGOptions(func(a, b holder) bool {
 			return compareHolders(&a, &b) < 0
@@ -124,12 +139,15 @@ func Empty(revision uint64) *Snapshot {
 	}
 }
 
-func compareIDs(a, b *service.ID) int {
-	if c := a.Name.Compare(b.Name); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.ID, b.ID)
-}
+// hasher hashes the names of services. The seed is this process's own, so that nobody
+// can choose names that collide.
+type hasher struct{}
+
+var seed = maphash.MakeSeed()
+
+func (hasher) Hash(n service.Name) uint32 { return uint32(maphash.Comparable(seed, n)) }
+
+func (hasher) Equal(a, b service.Name) bool { return a == b }
 
 func compareHolders(a, b *holder) int {
 	if c := a.addr.Compare(b.addr); c != 0 {
@@ -153,14 +171,21 @@ func btoi(b bool) int {
 
 // Service returns the service of that name, nil where there is none.
 func (s *Snapshot) Service(name service.Name) *View {
-	v, _ := s.services.Get(&View{Name: name})
+	v, _ := s.services.Get(name)
 	return v
 }
 
 // Instance returns the instance of that id, nil where there is none.
 func (s *Snapshot) Instance(id service.ID) *Instance {
-	i, _ := s.instances.Get(&Instance{ID: id})
-	return i
+	v := s.Service(id.Name)
+	if v == nil {
+		return nil
+	}
+	n, ok := v.find(id.ID)
+	if !ok {
+		return nil
+	}
+	return v.instances[n]
 }
 
 // Namespace returns the namespace of that name; false where it holds no service.
@@ -178,16 +203,22 @@ func (s *Snapshot) Namespaces(from string) func(yield func(Namespace) bool) {
 // Services yields the services in order of name, from the first that is not before from.
 func (s *Snapshot) Services(from service.Name) func(yield func(*View) bool) {
 	return func(yield func(*View) bool) {
-		s.services.Ascend(&View{Name: from}, yield)
+		s.names.Ascend(from, func(name service.Name) bool { return yield(s.Service(name)) })
 	}
 }
 
 // InstancesOf yields the instances of a service in order of id.
 func (s *Snapshot) InstancesOf(name service.Name) func(yield func(*Instance) bool) {
 	return func(yield func(*Instance) bool) {
-		s.instances.Ascend(&Instance{ID: service.ID{Name: name}}, func(i *Instance) bool {
-			return i.Name == name && yield(i)
-		})
+		v := s.Service(name)
+		if v == nil {
+			return
+		}
+		for _, i := range v.instances {
+			if !yield(i) {
+				return
+			}
+		}
 	}
 }
 
@@ -210,5 +241,5 @@ type Holder struct {
 
 // Totals returns how many services and instances the table holds.
 func (s *Snapshot) Totals() (namespaces, services, instances int) {
-	return s.namespaces.Len(), s.services.Len(), s.instances.Len()
+	return s.namespaces.Len(), s.services.Len(), s.instances
 }

@@ -169,7 +169,7 @@ func (h held) id() string {
 func describe(s *Snapshot) string {
 	var b strings.Builder
 	for v := range s.Services(service.Name{}) {
-		describeService(&b, v.Name, v.Revision, v.Definition, v.Instances)
+		describeService(&b, v.Name, v.Revision, v.Definition, v.Len())
 		for i := range s.InstancesOf(v.Name) {
 			describeInstance(&b, i)
 		}
