@@ -37,7 +37,7 @@ func newPopulace(size int) *populace {
 	p.registry = newRegistry("127.0.0.1:0", func() time.Time { return p.clock })
 	p.registry.setRules(defaultLeases, defaultTTL)
 	p.handler = newHandler(&Config{Zones: []string{"cluster.local.", "in-addr.arpa."}, TTL: defaultTTL}, nil)
-	p.handler.registry = p.registry
+	p.handler.registry.Store(p.registry)
 	const batch = 1000
 	changes := make([]service.Change, 0, batch)
 	for n := range size {

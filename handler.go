@@ -3,8 +3,10 @@ package registry
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/coredns-registry/registry/internal/answer"
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 
 	"github.com/coredns/coredns/plugin"
@@ -15,7 +17,8 @@ import (
 )
 
 // Handler answers DNS queries for the zones of one server block from the table. It is
-// set up before the first query and not changed afterwards.
+// set up before the first query and not changed afterwards, but for its registry: that
+// comes when the server block starts, and other plugins may ask before.
 type Handler struct {
 	Next  plugin.Handler
 	Zones []string // as in the Corefile, fully qualified and in lower case
@@ -23,7 +26,7 @@ type Handler struct {
 
 	ttl      uint32
 	zones    []*answer.Zone
-	registry *Registry
+	registry atomic.Pointer[Registry]
 	upstream upstreamer
 	answers  answerCounts
 }
@@ -49,7 +52,7 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	case req.QType() == dns.TypeAXFR || req.QType() == dns.TypeIXFR:
 		return dns.RcodeRefused, nil // the transfer plugin stands before us and did not want it
 	}
-	state := h.registry.State()
+	state := h.state()
 	if state == nil {
 		h.answers.count(zone, answer.NotReady)
 		return dns.RcodeServerFailure, nil
@@ -62,6 +65,18 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	}
 	return dns.RcodeSuccess, w.WriteMsg(m)
 }
+
+// state returns the published table; nil until it is loaded.
+func (h *Handler) state() *table.State {
+	r := h.registry.Load()
+	if r == nil {
+		return nil
+	}
+	return r.State()
+}
+
+// now returns the time on the clock of leases. There must be a state.
+func (h *Handler) now() lease.Time { return h.registry.Load().clock.Now() }
 
 // zoneOf returns the most specific of our zones that a name is in, nil if there is none.
 func (h *Handler) zoneOf(name string) *answer.Zone {
@@ -94,7 +109,7 @@ func (q *query) answer() (*dns.Msg, answer.Outcome) {
 		return m, answer.Found
 	}
 	a := q.zone.Lookup(q.state.Snapshot, name, qtype)
-	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.registry.clock.Now()}
+	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.now()}
 	outcome := a.Outcome
 	if outcome == answer.Alias {
 		q.follow(&reply, a)

@@ -61,9 +61,9 @@ func (o *endpoints) acquire(g *generation, h *Handler, config *Config) error {
 		}
 		o.byListen[config.Listen] = e
 	}
+	h.registry.Store(e.registry)
 	e.holders = append(e.holders, &holder{g, h, config})
 	e.settle()
-	h.registry = e.registry
 	return nil
 }
 

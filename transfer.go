@@ -20,7 +20,7 @@ func (h *Handler) Transfer(name string, serial uint32) (<-chan []dns.RR, error) 
 			zone = z
 		}
 	}
-	state := h.registry.State()
+	state := h.state()
 	if zone == nil || state == nil {
 		return nil, transfer.ErrNotAuthoritative
 	}
@@ -32,7 +32,7 @@ func (h *Handler) Transfer(name string, serial uint32) (<-chan []dns.RR, error) 
 		if serial != 0 && !newer(state.Serial(), serial) {
 			return
 		}
-		for rrs := range zone.All(state, h.ttl, h.registry.clock.Now()) {
+		for rrs := range zone.All(state, h.ttl, h.now()) {
 			records <- rrs
 		}
 		records <- soa
@@ -59,7 +59,7 @@ func (h *Handler) notify(ctx context.Context, t *transfer.Transfer) {
 			return
 		case <-tick.C:
 		}
-		state := h.registry.State()
+		state := h.state()
 		if state == nil || state.Revision == told {
 			continue
 		}

@@ -41,7 +41,7 @@ func newWorld(t testing.TB, config Config) *world {
 	}
 	w.registry.setRules(leases, config.TTL)
 	w.handler = newHandler(&config, []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")})
-	w.handler.registry = w.registry
+	w.handler.registry.Store(w.registry)
 	w.handler.Next = test.NextHandler(passedOn, nil)
 	return w
 }

@@ -63,6 +63,9 @@ type Server struct {
 
 	stop     sync.Once
 	stopping chan struct{} // closed when watchers are to end
+
+	mu     sync.Mutex
+	silent map[net.Conn]struct{} // on which nothing has come yet; guarded by mu
 }
 
 // New returns a server of that registry. It serves nothing yet.
@@ -90,6 +93,7 @@ func New(r Registry, o Options) *Server {
 		options:           o,
 		watchWriteTimeout: watchWriteTimeout,
 		stopping:          make(chan struct{}),
+		silent:            make(map[net.Conn]struct{}),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -99,6 +103,7 @@ func New(r Registry, o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          o.Log,
+		ConnState:         s.noteSilent,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a path like any other that is not there
 	}
@@ -128,10 +133,33 @@ func (s *Server) Serve(l net.Listener) error {
 // then, or when ctx is done, is closed as it is, and the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop.Do(func() { close(s.stopping) })
+	s.closeSilent()
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
+}
+
+// noteSilent keeps account of connections on which no request has begun: clients that dial
+// ahead leave some behind.
+func (s *Server) noteSilent(conn net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.silent[conn] = struct{}{}
+	} else {
+		delete(s.silent, conn)
+	}
+}
+
+// closeSilent closes connections on which no request has begun. net/http would wait five
+// seconds for one.
+func (s *Server) closeSilent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.silent {
+		_ = conn.Close() // nobody has said anything that could get lost
+	}
 }

@@ -1,0 +1,8 @@
+//go:build !race
+
+package test
+
+const (
+	raceEnabled = false
+	slowness    = 1
+)

@@ -1,0 +1,256 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the README shows is done, as its readers do it:
+//
+//   - Each block of ```corefile is a whole Corefile: CoreDNS starts with it. Only what it
+//     listens on is changed, to free ports of 127.0.0.1.
+//   - Blocks of ```console are a session with a CoreDNS that serves the Corefile at the top of
+//     the repository. A line that begins with "$ " is a command, and goes on in the next line
+//     after a "\" at its end. Those that begin with curl or dig are run with bash, one after
+//     the other.
+//   - The lines below a command are its output: each must be in a line of it, where any
+//     run of blanks is like any other, and … or ... stand for anything.
+
+const readme = "../README.md"
+
+func TestCorefilesOfTheREADMEStart(t *testing.T) {
+	t.Parallel()
+	for _, block := range blocks(t, "corefile") {
+		t.Run(fmt.Sprintf("line %d", block.line), func(t *testing.T) {
+			t.Parallel()
+			start(t, onFreePorts(t, block.text, make(map[string]string)))
+		})
+	}
+}
+
+func TestCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
+	t.Parallel()
+	corefile, err := os.ReadFile("../Corefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := make(map[string]string)
+	// The resolver of this machine, if there is one, is nobody's business.
+	text := strings.ReplaceAll(string(corefile), "/etc/resolv.conf", "127.0.0.1:"+freePort(t))
+	start(t, onFreePorts(t, text, ports))
+	ran := 0
+	for _, block := range blocks(t, "console") {
+		for _, c := range commands(block) {
+			if c.run(t, ports) {
+				ran++
+			}
+		}
+	}
+	if ran == 0 {
+		t.Error("no command was run")
+	}
+}
+
+// block is one of code in the README.
+type block struct {
+	line int // of its beginning
+	text string
+}
+
+func blocks(t *testing.T, language string) (found []block) {
+	t.Helper()
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := false
+	for n, line := range strings.Split(string(text), "\n") {
+		switch {
+		case strings.HasPrefix(line, "```"):
+			if inside = line == "```"+language; inside {
+				found = append(found, block{line: n + 1})
+			}
+		case inside:
+			found[len(found)-1].text += line + "\n"
+		}
+	}
+	if len(found) == 0 {
+		t.Errorf("%s has no block of %s", readme, language)
+	}
+	return found
+}
+
+// command is one of a console, with what it should put out.
+type command struct {
+	line   int
+	text   string
+	output []string
+}
+
+func commands(b block) (all []command) {
+	for n, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {
+		last := len(all) - 1
+		switch text, ok := strings.CutPrefix(line, "$ "); {
+		case ok:
+			all = append(all, command{line: b.line + 1 + n, text: text})
+		case last >= 0 && all[last].output == nil && strings.HasSuffix(all[last].text, `\`):
+			all[last].text += "\n" + line
+		case last >= 0:
+			all[last].output = append(all[last].output, line)
+		}
+	}
+	return all
+}
+
+// run runs a command, with other ports, if it is one that is to be run.
+func (c command) run(t *testing.T, ports map[string]string) bool {
+	t.Helper()
+	name, _, _ := strings.Cut(c.text, " ")
+	if name != "curl" && name != "dig" {
+		return false
+	}
+	text := anyPort.ReplaceAllStringFunc(c.text, func(port string) string {
+		if other := ports[port]; other != "" {
+			return other
+		}
+		return port
+	})
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s:%d: %s: %v\n%s", readme, c.line, text, err, out)
+	}
+	for _, want := range c.output {
+		if !shows(string(out), want) {
+			t.Errorf("%s:%d: %s\ngot\n%swant a line with\n%s", readme, c.line, text, out, want)
+		}
+	}
+	return true
+}
+
+// shows reports whether a line of the output has in it what is wanted.
+func shows(output, want string) bool {
+	pattern := regexp.QuoteMeta(strings.Join(strings.Fields(want), " "))
+	pattern = strings.NewReplacer("…", ".*", `\.\.\.`, ".*").Replace(pattern)
+	wanted := regexp.MustCompile(pattern)
+	for line := range strings.Lines(output) {
+		if wanted.MatchString(strings.Join(strings.Fields(line), " ")) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	anyPort     = regexp.MustCompile(`\b[0-9]{4,5}\b`)
+	serverBlock = regexp.MustCompile(`^\S.*\{$`)
+	withPort    = regexp.MustCompile(`(\S*):([0-9]+)`)
+)
+
+// usual are the addresses of plugins that are given none.
+var usual = map[string]string{"ready": ":8181", "health": ":8080", "prometheus": "localhost:9153", "pprof": "localhost:6053"}
+
+// onFreePorts returns a Corefile that listens on free ports of 127.0.0.1 in place of its own.
+// The map from the one to the other is added to; a port stays the same in all of the file.
+func onFreePorts(t *testing.T, corefile string, ports map[string]string) string {
+	t.Helper()
+	free := func(port string) string {
+		if ports[port] == "" {
+			ports[port] = freePort(t)
+		}
+		return ports[port]
+	}
+	var out strings.Builder
+	lines := strings.Split(corefile, "\n")
+	for n, line := range lines {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 0 || fields[0] == "bind":
+		case serverBlock.MatchString(line):
+			for i, zone := range fields[:len(fields)-1] {
+				if !withPort.MatchString(zone) {
+					zone += ":53"
+				}
+				fields[i] = withPort.ReplaceAllStringFunc(zone, func(s string) string {
+					zone, port, _ := strings.Cut(s, ":")
+					return zone + ":" + free(port)
+				})
+			}
+			fmt.Fprintf(&out, "%s\n    bind 127.0.0.1\n", strings.Join(fields, " "))
+		case fields[0] == "registry":
+			inside := fields[len(fields)-1] == "{"
+			if !inside {
+				line += " {"
+			}
+			fmt.Fprintln(&out, line)
+			if !inside || !listens(lines[n+1:]) {
+				fmt.Fprintf(&out, "        listen 127.0.0.1:%s\n", free("8053"))
+			}
+			if !inside {
+				fmt.Fprintln(&out, "    }")
+			}
+		case fields[0] == "listen" || usual[fields[0]] != "":
+			if len(fields) == 1 {
+				fields = append(fields, usual[fields[0]])
+			}
+			_, port, _ := strings.Cut(fields[1], ":")
+			indent := line[:strings.Index(line, fields[0])]
+			fmt.Fprintf(&out, "%s%s 127.0.0.1:%s\n", indent, fields[0], free(port))
+		default:
+			fmt.Fprintln(&out, line)
+		}
+	}
+	return out.String()
+}
+
+// listens reports whether the block whose lines these are has a directive listen.
+func listens(lines []string) bool {
+	for _, line := range lines {
+		switch fields := strings.Fields(line); {
+		case len(fields) == 0:
+		case fields[0] == "listen":
+			return true
+		case fields[0] == "}":
+			return false
+		}
+	}
+	return false
+}
+
+func TestREADMERules(t *testing.T) {
+	for _, tt := range []struct {
+		output, want string
+		shown        bool
+	}{
+		{"192.0.2.7\n", "192.0.2.7", true},
+		{"192.0.2.7\n", "192.0.2.8", false},
+		{"web.example.org.\t5\tIN\tA\t192.0.2.7\n", "web.example.org. … IN A 192.0.2.7", true},
+		{"web.example.org.\t5\tIN\tA\t192.0.2.7\n", "web.example.org. ... 192.0.2.7", true},
+		{`{"id":"web-1","revision":17}`, `{"id":"web-1",…}`, true},
+		{`{"id":"web-2","revision":17}`, `{"id":"web-1",…}`, false},
+		{"one\ntwo\n", "one two", false},
+	} {
+		if got := shows(tt.output, tt.want); got != tt.shown {
+			t.Errorf("%q shows %q: got %t, want %t", tt.output, tt.want, got, tt.shown)
+		}
+	}
+	corefile := onFreePorts(t, readFile(t, "testdata/before.corefile"), map[string]string{
+		"53": "20053", "1053": "21053", "8053": "28053", "9000": "29000", "8181": "28181", "8080": "28080"})
+	if want := readFile(t, "testdata/after.corefile"); corefile != want {
+		t.Errorf("got\n%s\nwant\n%s", corefile, want)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.FromSlash(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,179 @@
+package test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a CoreDNS with the registry. It runs until the test ends.
+type server struct {
+	endpoint        // its registration endpoint
+	dns, dns2       string
+	ready, metrics  string // host:port
+	pprof, corefile string
+
+	log     *journal
+	began   time.Time
+	process *os.Process
+	exited  chan struct{} // closed when it has
+	state   *os.ProcessState
+}
+
+// start starts a CoreDNS and returns when it serves. The addresses that a Corefile needs
+// are variables of its environment, which CoreDNS reads as {$NAME}:
+//
+//	DNS DNS2                        ports
+//	ENDPOINT READY METRICS PPROF    host:port
+//
+// More of them may be given, as NAME=VALUE.
+func start(t *testing.T, corefile string, variables ...string) *server {
+	t.Helper()
+	s := launch(t, corefile, variables...)
+	s.log.wait(t, 0, "CoreDNS-") // told when every listener is open
+	_, url, _ := strings.Cut(s.log.wait(t, 0, "Registration endpoint on "), "endpoint on ")
+	if status := getStatus(url + "/v1/status"); status != http.StatusOK {
+		t.Fatalf("%s/v1/status: got %d, want 200", url, status)
+	}
+	if strings.Contains(corefile, "{$READY}") {
+		soon(t, "/ready says that it is", func() bool { return getStatus(s.ready+"/ready") == http.StatusOK })
+	}
+	return s
+}
+
+// launch starts a CoreDNS and does not wait for it.
+func launch(t *testing.T, corefile string, variables ...string) *server {
+	t.Helper()
+	address := func() string { return "127.0.0.1:" + freePort(t) }
+	endpoint := address()
+	s := &server{
+		endpoint: newEndpoint(endpoint),
+		dns:      address(),
+		dns2:     address(),
+		ready:    "http://" + address(),
+		metrics:  "http://" + address(),
+		pprof:    "http://" + address(),
+		corefile: filepath.Join(t.TempDir(), "Corefile"),
+		log:      new(journal),
+		exited:   make(chan struct{}),
+	}
+	s.configure(t, corefile)
+
+	cmd := exec.Command(program, "-conf", s.corefile)
+	cmd.Dir = filepath.Dir(s.corefile)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.Env = append(os.Environ(),
+		"DNS="+strings.TrimPrefix(s.dns, "127.0.0.1:"),
+		"DNS2="+strings.TrimPrefix(s.dns2, "127.0.0.1:"),
+		"ENDPOINT="+endpoint,
+		"READY="+strings.TrimPrefix(s.ready, "http://"),
+		"METRICS="+strings.TrimPrefix(s.metrics, "http://"),
+		"PPROF="+strings.TrimPrefix(s.pprof, "http://"))
+	cmd.Env = append(cmd.Env, variables...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.began, s.process = time.Now(), cmd.Process
+	go func() {
+		defer close(s.exited)
+		_ = cmd.Wait() // the state has all there is to say
+		s.state = cmd.ProcessState
+	}()
+	t.Cleanup(func() {
+		s.stop(t)
+		s.client.CloseIdleConnections()
+		if t.Failed() {
+			t.Logf("the log of CoreDNS:\n%s", shortened(s.log.String()))
+		}
+	})
+	return s
+}
+
+// configure writes the Corefile.
+func (s *server) configure(t *testing.T, corefile string) {
+	t.Helper()
+	if err := os.WriteFile(s.corefile, []byte(corefile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := s.process.Signal(signal); err != nil {
+		t.Errorf("send %s: %v", signal, err)
+	}
+}
+
+// stopWithin is how long a server may take to stop.
+const stopWithin = 5 * time.Second
+
+// stop stops the server, unless that has been done, and holds it to how that must look.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.exited:
+	default:
+		s.signal(t, syscall.SIGTERM)
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(stopWithin):
+		t.Errorf("CoreDNS has not stopped %s after SIGTERM", stopWithin)
+		s.signal(t, syscall.SIGABRT) // shows where every goroutine is
+		<-s.exited
+	}
+	if code := s.state.ExitCode(); code != 0 && !s.endedUntrapped() {
+		t.Errorf("CoreDNS ended with code %d, want 0: %s", code, s.state)
+	}
+	for _, bad := range []string{"panic", "Recovered", "DATA RACE"} {
+		if i := strings.Index(s.log.String(), bad); i >= 0 {
+			t.Errorf("%q is in the log:\n%s", bad, shortened(s.log.String()[i:]))
+		}
+	}
+}
+
+// endedUntrapped reports whether the server was stopped before it could know: CoreDNS begins
+// to listen to signals in the background, on a busy machine a moment after it serves.
+func (s *server) endedUntrapped() bool {
+	status, ok := s.state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM && time.Since(s.began) < time.Second
+}
+
+// shortened keeps the beginning and the end of a long text.
+func shortened(text string) string {
+	const most = 4000
+	if len(text) <= 2*most {
+		return text
+	}
+	return text[:most] + "\n[…]\n" + text[len(text)-most:]
+}
+
+// soon waits until a condition holds, and looks often.
+func soon(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// writeFile writes a file that a Corefile can name.
+func writeFile(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
