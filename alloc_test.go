@@ -4,26 +4,10 @@ package registry
 
 import (
 	"fmt"
-	"net"
 	"testing"
 
 	"github.com/miekg/dns"
 )
-
-// forgetful is a client over UDP that keeps its last answer only. It allocates nothing.
-type forgetful struct {
-	dns.ResponseWriter
-	client net.UDPAddr
-	got    *dns.Msg
-}
-
-func (f *forgetful) LocalAddr() net.Addr  { return &f.client }
-func (f *forgetful) RemoteAddr() net.Addr { return &f.client }
-
-func (f *forgetful) WriteMsg(m *dns.Msg) error {
-	f.got = m
-	return nil
-}
 
 // TestHotPathKeepsItsAllocationBudget bounds what one query allocates in ServeDNS, for a
 // service of three leased instances whose records are prepared. A budget is what was

@@ -1,13 +1,17 @@
 package registry
 
 import (
+	"io"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/httpapi"
+	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
 )
 
 // api is the registry as the endpoint sees it: the table, and the server blocks that
@@ -15,6 +19,8 @@ import (
 type api struct {
 	*Registry
 	blocks *blocks
+	dir    string      // of the store; empty where the table is in memory
+	kept   store.Store // nil where it is in memory
 }
 
 // blocks are the server blocks that answer from one table, in the order of the Corefile.
@@ -47,7 +53,55 @@ func (a *api) Names(view *table.View, i *table.Instance) []string {
 }
 
 // Store names where the table survives.
-func (a *api) Store() string { return "memory" }
+func (a *api) Store() string {
+	if a.dir != "" {
+		return "disk"
+	}
+	return "memory"
+}
+
+// StoreFailing reports whether the store could not keep the last change that it was given.
+func (a *api) StoreFailing() bool { return a.Registry.store.failing.Load() }
+
+// Snapshot writes a copy of the store.
+func (a *api) Snapshot(w io.Writer) error {
+	switch {
+	case a.kept == nil:
+		return service.ErrNoSnapshot
+	case a.State() == nil: // a store is not asked for anything before it is loaded
+		return service.ErrNotLoaded
+	}
+	return a.kept.Snapshot(w)
+}
+
+// Evictions says what the eviction budget holds back.
+func (a *api) Evictions() httpapi.Evictions {
+	rule := a.rules.Load().eviction
+	e := httpapi.Evictions{
+		Leased:  a.leases.Len(),
+		Percent: rule.Percent,
+		Floor:   rule.Floor,
+		Span:    rule.Span,
+	}
+	// Each is there only with the other, whichever has just been changed.
+	since, held := a.evictions.since.Load(), a.evictions.held.Load()
+	if since != nil && held > 0 {
+		e.Held, e.Since = int(held), *since
+	}
+	return e
+}
+
+// Differs reports whether the object of a Register or Define is otherwise in the snapshot
+// than the change would have it.
+func (a *api) Differs(c *service.Change, s *table.Snapshot) bool {
+	if c.Op == service.Define {
+		view := s.Service(c.ID.Name)
+		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
+	}
+	was := s.Instance(c.ID)
+	is := (&transaction{rules: a.rules.Load()}).resolve(c, was)
+	return was == nil || !was.Instance.Equal(&is)
+}
 
 // Version is the version of the module that the binary was built with.
 func (a *api) Version() string { return version() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -34,8 +35,8 @@ var populaces = map[int]func() *populace{
 
 func newPopulace(size int) *populace {
 	p := &populace{size: size, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	p.registry = newRegistry("127.0.0.1:0", func() time.Time { return p.clock })
-	p.registry.setRules(defaultLeases, defaultTTL)
+	p.registry = newRegistry("127.0.0.1:0", func() time.Time { return p.clock }, nil)
+	p.registry.setRules(defaultLeases, Eviction{Percent: 100}, defaultTTL)
 	p.handler = newHandler(&Config{Zones: []string{"cluster.local.", "in-addr.arpa."}, TTL: defaultTTL}, nil)
 	p.handler.registry.Store(p.registry)
 	const batch = 1000
@@ -193,4 +194,19 @@ func BenchmarkExpire(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*due), "ns/instance")
 	})
+}
+
+// forgetful is a client over UDP that keeps its last answer only. It allocates nothing.
+type forgetful struct {
+	dns.ResponseWriter
+	client net.UDPAddr
+	got    *dns.Msg
+}
+
+func (f *forgetful) LocalAddr() net.Addr  { return &f.client }
+func (f *forgetful) RemoteAddr() net.Addr { return &f.client }
+
+func (f *forgetful) WriteMsg(m *dns.Msg) error {
+	f.got = m
+	return nil
 }

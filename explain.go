@@ -69,7 +69,10 @@ func (a *api) present(i *table.Instance) string {
 	if !leased {
 		return fmt.Sprintf("it is %s and static", i.Status)
 	}
-	left := max(at.Sub(a.clock.Now()), 0)
+	left := at.Sub(a.clock.Now())
+	if left < 0 {
+		return fmt.Sprintf("it is %s and its lease has ended %s ago: it is held back, since too many fell due at once", i.Status, (-left).Round(time.Millisecond))
+	}
 	return fmt.Sprintf("it is %s and its lease ends in %s", i.Status, left.Round(time.Millisecond))
 }
 

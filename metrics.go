@@ -23,6 +23,8 @@ var (
 	answersTotal  = newCounter("answers_total", "Questions answered, by what there was to say: found, nodata, noname, alias, notready.", "zone", "outcome")
 	requestsTotal = newCounter("endpoint_requests_total", "Requests to the registration endpoint.", "endpoint", "route", "code")
 
+	storeFailures = newCounter("store_failures_total", "Commits that the store could not keep.", "endpoint")
+
 	programming = promauto.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: plugin.Namespace,
 		Subsystem: subsystem,
@@ -55,6 +57,7 @@ var (
 	describeServices  = describe("services", "Services in the table, by namespace.", "endpoint", "namespace")
 	describeRevision  = describe("revision", "The table's revision.", "endpoint")
 	describeWatchers  = describe("watchers", "Clients that follow the changes of the table.", "endpoint")
+	describeHeld      = describe("evictions_held", "Instances that stay although their lease has ended, because too many fell due at once.", "endpoint")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -72,6 +75,7 @@ func (tables) Describe(ch chan<- *prometheus.Desc) {
 	ch <- describeServices
 	ch <- describeRevision
 	ch <- describeWatchers
+	ch <- describeHeld
 }
 
 func (tables) Collect(ch chan<- prometheus.Metric) {
@@ -80,6 +84,7 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, e := range open.all() {
 		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
+		gauge(describeHeld, float64(e.registry.evictions.held.Load()), e.listen)
 		state := e.registry.State()
 		if state == nil {
 			continue
@@ -96,8 +101,8 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 
 // tableMetrics are the counters of one table.
 type tableMetrics struct {
-	registrations, renewals, deregistered, expiries prometheus.Counter
-	programming                                     prometheus.Observer
+	registrations, renewals, deregistered, expiries, storeFailures prometheus.Counter
+	programming                                                    prometheus.Observer
 }
 
 func newTableMetrics(endpoint string) *tableMetrics {
@@ -106,6 +111,7 @@ func newTableMetrics(endpoint string) *tableMetrics {
 		renewals:      renewals.WithLabelValues(endpoint),
 		deregistered:  deregistered.WithLabelValues(endpoint),
 		expiries:      expiries.WithLabelValues(endpoint),
+		storeFailures: storeFailures.WithLabelValues(endpoint),
 		programming:   programming.WithLabelValues(endpoint),
 	}
 }

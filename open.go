@@ -2,20 +2,13 @@ package registry
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/httpapi"
-	"github.com/coredns-registry/registry/internal/lease"
-
 	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/plugin/transfer"
 )
 
 // open holds the endpoints of this process with their tables, by address. It is the only
@@ -26,20 +19,6 @@ var open = &endpoints{byListen: make(map[string]*endpoint)}
 type endpoints struct {
 	mu       sync.Mutex
 	byListen map[string]*endpoint
-}
-
-// endpoint is a table with the server that feeds it. It lives as long as a server block
-// holds it.
-type endpoint struct {
-	listen   string
-	registry *Registry
-	server   *httpapi.Server
-	stop     func() // ends what runs beside the server
-
-	watchers atomic.Int64 // clients that follow the table
-
-	holders []*holder // in the order in which they came; guarded by endpoints.mu
-	blocks  blocks
 }
 
 // holder is a server block that uses an endpoint.
@@ -55,15 +34,35 @@ func (o *endpoints) acquire(g *generation, h *Handler, config *Config) error {
 	defer o.mu.Unlock()
 	e := o.byListen[config.Listen]
 	if e == nil {
+		if err := o.mayOpen(g, config); err != nil {
+			return err
+		}
 		var err error
-		if e, err = openEndpoint(config.Listen); err != nil {
+		if e, err = openEndpoint(config, len(o.byListen) > 0); err != nil {
 			return err
 		}
 		o.byListen[config.Listen] = e
 	}
+	if e.dir != config.Dir {
+		return fmt.Errorf("the store of %s cannot change while it runs: restart to go from %s to %s", e.listen, storeName(e.dir), storeName(config.Dir))
+	}
 	h.registry.Store(e.registry)
 	e.holders = append(e.holders, &holder{g, h, config})
 	e.settle()
+	return nil
+}
+
+// mayOpen refuses what a reload cannot do. An endpoint that is renamed would begin with
+// an empty table, and one that takes over a store would have to wait for it.
+func (o *endpoints) mayOpen(g *generation, config *Config) error {
+	for _, e := range o.byListen {
+		if config.Dir != "" && e.dir == config.Dir {
+			return fmt.Errorf("store disk %s is in use by the endpoint on %s: restart to move it to %s", config.Dir, e.listen, config.Listen)
+		}
+		if !slices.ContainsFunc(g.configs, func(c *Config) bool { return c.Listen == e.listen }) {
+			return fmt.Errorf("listen cannot change from %s to %s while it runs, what is registered would be lost: restart", e.listen, config.Listen)
+		}
+	}
 	return nil
 }
 
@@ -116,84 +115,20 @@ func (o *endpoints) all() []*endpoint {
 // settle makes the rules those of the blocks that hold the endpoint: the lease of the
 // last that names one, and the longest of their TTLs.
 func (e *endpoint) settle() {
-	leases, ttl := defaultLeases, time.Duration(0)
+	leases, eviction, ttl := defaultLeases, defaultEviction, time.Duration(0)
 	var handlers []*Handler
 	for _, held := range e.holders {
 		if held.config.Leases != nil {
 			leases = *held.config.Leases
 		}
+		if held.config.Eviction != nil {
+			eviction = *held.config.Eviction
+		}
 		ttl = max(ttl, held.config.TTL)
 		handlers = append(handlers, held.handler)
 	}
-	e.registry.setRules(leases, ttl)
+	e.registry.setRules(leases, eviction, ttl)
 	e.blocks.set(handlers)
-}
-
-// openEndpoint listens and serves. The socket is not opened for reuse of its port, as
-// CoreDNS opens its own: a second process on the same address would take a share of the
-// registrations, unseen. A reload keeps the socket, so it needs no second one.
-func openEndpoint(listen string) (*endpoint, error) {
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return nil, fmt.Errorf("open the registration endpoint: %w", err)
-	}
-	e := &endpoint{listen: listen, registry: newRegistry(listen, time.Now)}
-	e.server = httpapi.New(&api{e.registry, &e.blocks}, httpapi.Options{
-		Observe:  observeRequests(listen),
-		Watching: func(delta int) { e.watchers.Add(int64(delta)) },
-	})
-
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { e.expire(ctx) })
-	running.Go(func() {
-		if err := e.server.Serve(listener); err != nil {
-			log.Errorf("Serving the registration endpoint on %s: %v", listener.Addr(), err)
-		}
-	})
-	e.stop = func() {
-		cancel()
-		running.Wait()
-	}
-	log.Infof("Registration endpoint on http://%s", listener.Addr())
-	return e, nil
-}
-
-// expire drops instances as their leases end, until the context does.
-func (e *endpoint) expire(ctx context.Context) {
-	tick := time.NewTicker(lease.TickEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			e.registry.Expire()
-		}
-	}
-}
-
-// closeWithin is how long requests may take to end when the endpoint closes.
-const closeWithin = 4 * time.Second
-
-// close lets requests end. That some client is not done in time is no failure of ours.
-func (e *endpoint) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-	defer cancel()
-	err := e.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warningf("Closing the registration endpoint on %s: cut off clients that were not done in %s", e.listen, closeWithin)
-		err = nil
-	}
-	e.stop()
-	return err
-}
-
-// startNotify tells secondaries of changes until the function that it returns is called.
-func (h *Handler) startNotify(t *transfer.Transfer) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go h.notify(ctx, t)
-	return cancel
 }
 
 // generation is one Corefile being run: CoreDNS has one, and two during a reload.
@@ -215,9 +150,24 @@ func generationOf(c *caddy.Controller) *generation {
 // about the table that both would share.
 func (g *generation) add(config *Config) error {
 	for _, other := range g.configs {
-		if other.Listen == config.Listen && other.Leases != nil && config.Leases != nil && *other.Leases != *config.Leases {
-			return fmt.Errorf("lease differs between two server blocks that listen on %s: they share one table, write the same lease in both, or in one", config.Listen)
+		if other.Listen != config.Listen {
+			if config.Dir != "" && other.Dir == config.Dir {
+				return fmt.Errorf("store disk %s is that of two tables, on %s and on %s: each needs a directory of its own", config.Dir, other.Listen, config.Listen)
+			}
+			continue
 		}
+		var differs string
+		switch {
+		case other.Dir != config.Dir:
+			differs = "store"
+		case other.Leases != nil && config.Leases != nil && *other.Leases != *config.Leases:
+			differs = "lease"
+		case other.Eviction != nil && config.Eviction != nil && *other.Eviction != *config.Eviction:
+			differs = "eviction"
+		default:
+			continue
+		}
+		return fmt.Errorf("%s differs between two server blocks that listen on %s: they share one table, write the same in both", differs, config.Listen)
 	}
 	g.configs = append(g.configs, config)
 	return nil

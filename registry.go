@@ -1,11 +1,13 @@
 package registry
 
 import (
-	"sync"
+	"errors"
+
 	"sync/atomic"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -20,12 +22,18 @@ type Registry struct {
 	leases  lease.Wheel
 	table   table.Table
 	metrics *tableMetrics
+	rules   atomic.Pointer[rules]
 
-	rules atomic.Pointer[rules]
+	waiting queue // for the lane
+	ended   ended // leases that have, of instances that are still in the table
 
-	// mu is held by whoever changes the table: one writer at a time, in the order in
-	// which they came.
-	mu sync.Mutex
+	// lane is where whoever changes the table is, also while the store keeps the change.
+	// All that wait meanwhile go together.
+	lane  lane
+	store keeper // guarded by lane
+
+	evictions evictions
+	stopped   atomic.Bool // a load is to end
 }
 
 // LeaseRange is the lease of a registration that names none, and the range of those
@@ -35,21 +43,31 @@ type LeaseRange struct{ Default, Min, Max time.Duration }
 // rules are the settings that a change of the table is judged by. They may be replaced
 // while the registry runs.
 type rules struct {
-	leases LeaseRange
-	ttl    time.Duration // the longest that an answer may be kept
+	leases   LeaseRange
+	eviction lease.Rule
+	ttl      time.Duration // the longest that an answer may be kept
 
 	// cachedUntil is when the last answer goes out of date that was given while the TTL
 	// was longer.
 	cachedUntil time.Time
 }
 
-// newRegistry returns a registry with an empty table in memory. The endpoint is what its
-// metrics are told apart by; now is the clock of everything in it and must be monotonic,
-// as time.Now is.
-func newRegistry(endpoint string, now func() time.Time) *Registry {
-	r := &Registry{now: now, clock: lease.NewClock(now), metrics: newTableMetrics(endpoint)}
-	r.rules.Store(&rules{leases: defaultLeases})
-	r.table.Open(table.Empty(uint64(now().UnixMilli())))
+// newRegistry returns a registry whose table is kept in a store, and is not loaded yet; or
+// where that is nil, one with an empty table in memory. The endpoint is what its metrics
+// are told apart by; now is the clock of everything in it and must be monotonic, as
+// time.Now is.
+func newRegistry(endpoint string, now func() time.Time, in store.Store) *Registry {
+	r := &Registry{
+		now:     now,
+		clock:   lease.NewClock(now),
+		lane:    newLane(),
+		metrics: newTableMetrics(endpoint),
+	}
+	r.store = keeper{store: in, now: now, failures: r.metrics.storeFailures}
+	r.setRules(defaultLeases, defaultEviction, 0)
+	if in == nil {
+		r.table.Open(table.Empty(uint64(now().UnixMilli())), false)
+	}
 	return r
 }
 
@@ -57,28 +75,31 @@ func newRegistry(endpoint string, now func() time.Time) *Registry {
 func (r *Registry) State() *table.State { return r.table.Load() }
 
 // Apply makes all the changes, as one transaction with one revision, or none of them
-// and returns an error: *service.Invalid names every fault; service.ErrNotLoaded says
-// to come again. When it returns, DNS answers by the changes.
+// and returns an error: *service.Invalid names every fault; service.ErrNotLoaded and
+// service.ErrNotKept say to come again. When it returns, the changes are kept, and DNS
+// answers by them.
 //
 // arrived is when the changes came in. The results stand in the order of the changes;
 // revision is that of the table with them.
 func (r *Registry) Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	state := r.table.Load()
-	if state == nil {
-		return nil, 0, service.ErrNotLoaded
+	if t := r.renewed(changes); t != nil {
+		r.metrics.applied(t, r.now().Sub(arrived))
+		return t.results, t.revision(), nil
 	}
-	t := r.begin(state.Snapshot)
-	for n := range changes {
-		t.apply(n, &changes[n])
+	q := &pending{changes: changes, done: make(chan struct{})}
+	r.waiting.add(q)
+	select {
+	case <-q.done: // whoever was in the lane took it along
+	case r.lane <- struct{}{}:
+		r.commit(r.waiting.take())
+		r.lane.leave()
+		<-q.done // by this commit or by the one before
 	}
-	if len(t.faults) > 0 {
-		return nil, 0, &service.Invalid{Faults: t.faults}
+	if q.err != nil {
+		return nil, 0, q.err
 	}
-	r.publish(t)
-	r.metrics.applied(t, r.now().Sub(arrived))
-	return t.results, r.table.Load().Revision, nil
+	r.metrics.applied(q.transaction, r.now().Sub(arrived))
+	return q.results, q.revision(), nil
 }
 
 // Check returns everything that is wrong with a change whatever the table holds.
@@ -87,17 +108,23 @@ func (r *Registry) Check(c *service.Change) []service.Fault {
 }
 
 // setRules replaces the settings that changes are judged by.
-func (r *Registry) setRules(leases LeaseRange, ttl time.Duration) {
-	was := r.rules.Load()
-	cachedUntil := was.cachedUntil
-	if ttl < was.ttl {
-		cachedUntil = r.now().Add(was.ttl)
+func (r *Registry) setRules(leases LeaseRange, eviction Eviction, ttl time.Duration) {
+	is := &rules{
+		leases:   leases,
+		eviction: lease.Rule{Percent: eviction.Percent, Floor: eviction.Floor, Span: leases.Default},
+		ttl:      ttl,
 	}
-	r.rules.Store(&rules{leases, ttl, cachedUntil})
+	if was := r.rules.Load(); was != nil {
+		is.cachedUntil = was.cachedUntil
+		if ttl < was.ttl {
+			is.cachedUntil = r.now().Add(was.ttl)
+		}
+	}
+	r.rules.Store(is)
 }
 
 // Renew gives an instance's lease its full length. It changes a deadline and nothing
-// else, so it waits for no writer.
+// else, so it waits for no writer and no store.
 func (r *Registry) Renew(id service.ID, unless service.Precondition) error {
 	state := r.table.Load()
 	if state == nil {
@@ -117,52 +144,35 @@ func (r *Registry) Renew(id service.ID, unless service.Precondition) error {
 	return nil
 }
 
-// Expire drops the instances whose leases have ended. It must be called every
-// lease.TickEvery, by one goroutine: it is also what tells the clock that the process
-// is alive.
-func (r *Registry) Expire() {
-	now, gap := r.clock.Tick()
-	if gap > 0 {
-		log.Warningf("No heartbeat could be heard for %s: leases last that much longer", gap.Round(time.Millisecond))
-	}
-	r.mu.Lock() // before any lease ends: who holds it may rely on those that have not
-	defer r.mu.Unlock()
-	due := r.leases.Due(now)
-	if len(due) == 0 {
-		return
-	}
-	t := r.begin(r.table.Load().Snapshot)
-	for _, owner := range due {
-		if t.expire(owner.(*table.Instance)) {
-			r.metrics.expiries.Inc()
-		}
-	}
-	r.publish(t)
-}
-
-// publish makes a transaction's changes visible. The lock is held.
-func (r *Registry) publish(t *transaction) {
-	for _, l := range t.renewed {
-		l.Renew(t.at)
-	}
-	if !t.draft.Changed() {
-		return
-	}
-	r.table.Publish(t.draft.Done())
-	for _, l := range t.granted { // first: what one change grants, the next may drop
-		r.leases.Add(l)
-	}
-	for _, l := range t.dropped {
-		r.leases.Remove(l)
-	}
-}
-
 // ExpiresAt returns when a lease ends unless it is renewed; the zero time for a nil
 // lease, which never ends.
 func (r *Registry) ExpiresAt(l *lease.Lease) time.Time {
 	t, ok := l.Deadline()
-	if !ok {
+	switch {
+	case !ok:
 		return time.Time{}
+	case l.Ended(): // and is yet to be taken out of the table
+		return r.now()
 	}
 	return r.clock.Wall(t)
 }
+
+// close waits for those who are in the lane, settles what is owed and lets go of the
+// store. Nothing changes the table afterwards.
+func (r *Registry) close() error {
+	r.lane.enter()
+	defer r.lane.leave()
+	if r.store.store == nil {
+		return nil
+	}
+	r.store.failed = time.Time{} // there is no later to try again
+	r.commit(r.waiting.take())
+	err := r.store.store.Close()
+	r.store.store = closed{}
+	return err
+}
+
+// closed is the store of a registry that is closed: whoever still comes is refused.
+type closed struct{ store.Store }
+
+func (closed) Commit(store.Batch) error { return errors.New("it is closed") }

@@ -244,7 +244,7 @@ func TestSafeToStopOnceNoCacheHoldsIt(t *testing.T) {
 	if got, want := deregister().Sub(w.clock), 60700*time.Millisecond; got != want {
 		t.Errorf("with a TTL of a minute: got %s from now, want %s, a whole second", got, want)
 	}
-	w.registry.setRules(defaultLeases, 5*time.Second)
+	w.registry.setRules(defaultLeases, defaultEviction, 5*time.Second)
 	w.clock = w.clock.Add(30 * time.Second)
 	if got, want := deregister().Sub(w.clock), 30700*time.Millisecond; got != want {
 		t.Errorf("half a minute after the TTL fell to 5 s: got %s from now, want %s", got, want)

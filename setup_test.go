@@ -33,6 +33,9 @@ func TestCorefileThatIsRight(t *testing.T) {
 		{"listen takes a loopback address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
 		{"or localhost", "registry {\n listen localhost:99\n}", func(c *Config) { c.Listen = "127.0.0.1:99" }},
 		{"store memory is the store there is", "registry {\n store memory\n}", func(*Config) {}},
+		{"store disk has a directory", "registry {\n store disk /var/lib/registry\n}", func(c *Config) { c.Dir = "/var/lib/registry" }},
+		{"eviction with the percentage alone keeps the floor", "registry {\n eviction 50\n}", func(c *Config) { c.Eviction = &Eviction{50, 10} }},
+		{"eviction with both, and a percent sign", "registry {\n eviction 5% 0\n}", func(c *Config) { c.Eviction = &Eviction{5, 0} }},
 		{"ttl", "registry {\n ttl 1h\n}", func(c *Config) { c.TTL = time.Hour }},
 		{"ttl of nothing", "registry {\n ttl 0s\n}", func(c *Config) { c.TTL = 0 }},
 		{"lease with the default alone keeps the range", "registry {\n lease 1m\n}", func(c *Config) { c.Leases = leases(time.Minute, 2*time.Second, 24*time.Hour) }},
@@ -62,7 +65,7 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		text     string
 		want     []string
 	}{
-		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, store, ttl"}},
+		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, store, ttl, lease, eviction"}},
 		{"a directive of a later version", "registry {\n tokens /etc/tokens\n}", []string{"tokens", "unknown"}},
 		{"a directive twice", "registry {\n ttl 5s\n ttl 6s\n}", []string{"ttl", "twice", "once"}},
 		{"the plugin twice", "registry\nregistry", []string{"once"}},
@@ -75,6 +78,9 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		{"listen on every address", "registry {\n listen :8053\n}", []string{"listen :8053", "loopback", "127.0.0.0/8"}},
 		{"listen on an outside address", "registry {\n listen 192.0.2.1:8053\n}", []string{"192.0.2.1:8053", "loopback"}},
 		{"a store there is not", "registry {\n store disk\n}", []string{"store disk", "memory"}},
+		{"a store in memory with a directory", "registry {\n store memory /tmp\n}", []string{"store memory /tmp", "disk"}},
+		{"eviction of more than all", "registry {\n eviction 101\n}", []string{"101", "0 to 100"}},
+		{"a floor below nothing", "registry {\n eviction 20 -1\n}", []string{"-1", "0 or more"}},
 		{"ttl without a unit", "registry {\n ttl 5\n}", []string{"ttl", `"5"`, "30s"}},
 		{"ttl below the range", "registry {\n ttl -1s\n}", []string{"-1s", "0s to 1h"}},
 		{"ttl above the range", "registry {\n ttl 61m\n}", []string{"61m", "0s to 1h"}},
@@ -99,7 +105,7 @@ func TestCorefileThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestBlocksOfOneTableMustAgreeOnItsLease(t *testing.T) {
+func TestBlocksOfOneTableMustAgree(t *testing.T) {
 	short, long := &LeaseRange{Default: time.Second}, &LeaseRange{Default: time.Minute}
 	for _, tc := range []struct {
 		sentence string
@@ -109,6 +115,9 @@ func TestBlocksOfOneTableMustAgreeOnItsLease(t *testing.T) {
 		{"the same lease in both", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: &LeaseRange{Default: time.Second}}, true},
 		{"a lease in one", Config{Listen: "x", Leases: short}, Config{Listen: "x"}, true},
 		{"two leases", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: long}, false},
+		{"two evictions", Config{Listen: "x", Eviction: &Eviction{1, 2}}, Config{Listen: "x", Eviction: &Eviction{2, 2}}, false},
+		{"two stores", Config{Listen: "x", Dir: "/a"}, Config{Listen: "x"}, false},
+		{"one store of two tables", Config{Listen: "x", Dir: "/a"}, Config{Listen: "y", Dir: "/a"}, false},
 		{"two leases of two tables", Config{Listen: "x", Leases: short}, Config{Listen: "y", Leases: long}, true},
 	} {
 		g := &generation{}

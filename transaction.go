@@ -21,6 +21,7 @@ type transaction struct {
 	results []table.Result
 	faults  []service.Fault
 
+	events                    []table.Event
 	granted, renewed, dropped []*lease.Lease
 
 	registrations, deregistrations int // of instances, for the metrics
@@ -33,6 +34,14 @@ func (r *Registry) begin(s *table.Snapshot) *transaction {
 		at:    r.clock.Now(),
 		wall:  r.now().UTC(),
 	}
+}
+
+// revision returns that of the table with the transaction.
+func (t *transaction) revision() uint64 {
+	if t.draft.Changed() {
+		return t.draft.Revision()
+	}
+	return t.draft.Revision() - 1
 }
 
 // apply makes one change, or notes what is wrong with it and makes none. Later changes
@@ -113,6 +122,22 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	result := t.instance(is)
 	result.Created = was == nil
 	return result, nil
+}
+
+// repeats reports whether a change says only what is known already.
+func (t *transaction) repeats(c *service.Change) bool {
+	switch c.Op {
+	case service.Renew:
+		return true
+	case service.Register:
+		was := t.living(c.ID)
+		if was == nil {
+			return false
+		}
+		is := t.resolve(c, was)
+		return was.Instance.Equal(&is)
+	}
+	return false
 }
 
 // resolve fills in what the client left open: by what is known, else by the rules.
@@ -214,6 +239,17 @@ func revisionOf(v *table.View) uint64 {
 		return 0
 	}
 	return v.Revision
+}
+
+// renewAll gives the leases that the changes renew their full length. It reports false where
+// one has ended since the changes were judged.
+func (t *transaction) renewAll() bool {
+	for _, l := range t.renewed {
+		if !l.Renew(t.at) {
+			return false
+		}
+	}
+	return true
 }
 
 // expire takes away an instance whose lease has ended, unless another has come in its

@@ -71,3 +71,10 @@ func (h *Handler) notify(ctx context.Context, t *transfer.Transfer) {
 		}
 	}
 }
+
+// startNotify tells secondaries of changes until the function that it returns is called.
+func (h *Handler) startNotify(t *transfer.Transfer) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go h.notify(ctx, t)
+	return cancel
+}

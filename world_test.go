@@ -28,7 +28,7 @@ type world struct {
 func newWorld(t testing.TB, config Config) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	w.registry = newRegistry("127.0.0.1:0", func() time.Time { return w.clock })
+	w.registry = newRegistry("127.0.0.1:0", func() time.Time { return w.clock }, nil)
 	if config.Zones == nil {
 		config.Zones = []string{"cluster.local.", "in-addr.arpa.", "ip6.arpa."}
 	}
@@ -39,7 +39,11 @@ func newWorld(t testing.TB, config Config) *world {
 	if config.Leases != nil {
 		leases = *config.Leases
 	}
-	w.registry.setRules(leases, config.TTL)
+	eviction := Eviction{Percent: 100}
+	if config.Eviction != nil {
+		eviction = *config.Eviction
+	}
+	w.registry.setRules(leases, eviction, config.TTL)
 	w.handler = newHandler(&config, []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")})
 	w.handler.registry.Store(w.registry)
 	w.handler.Next = test.NextHandler(passedOn, nil)

@@ -65,7 +65,7 @@ func newWorld(size int) *world {
 	}
 	s, _ := d.Done()
 	d = nil
-	w.table.Open(s)
+	w.table.Open(s, false)
 	w.bytes = memory() - before
 	return w
 }

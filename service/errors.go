@@ -10,6 +10,8 @@ var (
 	ErrNotFound     = errors.New("no such object")
 	ErrPrecondition = errors.New("the object is not as the request requires")
 	ErrNotLoaded    = errors.New("the table is not loaded yet")
+	ErrNotKept      = errors.New("the store cannot keep the change now")
+	ErrNoSnapshot   = errors.New("the table is in memory only")
 )
 
 // Invalid is the error of a transaction with values that are not allowed: every

@@ -39,7 +39,7 @@ func stateOf(instances []*table.Instance, definitions map[service.Name]*service.
 	}
 	s, _ := d.Done()
 	var t table.Table
-	t.Open(s)
+	t.Open(s, false)
 	return t.Load()
 }
 

@@ -56,20 +56,25 @@ func (c *call) read(limit int) bool {
 	}
 	var err error
 	c.in, err = readAll(c.in[:0], c.r.Body, limit)
+	if err != nil {
+		c.failRead(err, limit, fmt.Sprintf("the request was not received whole in %s", readTimeout))
+	}
+	return err == nil
+}
+
+// failRead answers a body that could not be read to its end. late says what took too long.
+func (c *call) failRead(err error, limit int, late string) {
 	timeout := net.Error(nil)
 	switch {
-	case err == nil:
-		return true
 	case errors.Is(err, errTooLarge):
 		c.tooLarge(limit)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.w.Header().Set("Connection", "close")
-		c.fail(http.StatusRequestTimeout, fmt.Sprintf("the request was not received whole in %s", readTimeout))
+		c.fail(http.StatusRequestTimeout, late)
 	default: // it is broken off, or its chunks make no sense
 		c.w.Header().Set("Connection", "close")
 		c.fail(http.StatusBadRequest, "the body could not be read to its end")
 	}
-	return false
 }
 
 func (c *call) tooLarge(limit int) {

@@ -32,14 +32,14 @@ func TestOnlyJSONInUTF8IsRead(t *testing.T) {
 		{"compressed", []string{"Content-Encoding", "gzip"}, false},
 		{"compressed in the end", []string{"Content-Encoding", "identity, gzip"}, false},
 	} {
-		for method, path := range map[string]string{"PUT": web1, "POST": "/v1/heartbeats"} {
-			body := oneOf4
-			if method == "POST" {
-				body = `{"instances":[]}`
-			}
-			got := w.do(method, path, body, c.headers...)
+		for _, r := range []struct{ method, path, body string }{
+			{"PUT", web1, oneOf4},
+			{"POST", "/v1/heartbeats", `{"instances":[]}`},
+			{"POST", "/v1/import", `{"format":1}`},
+		} {
+			got := w.do(r.method, r.path, r.body, c.headers...)
 			if (got.code < 300) != c.allowed || !c.allowed && got.code != http.StatusUnsupportedMediaType {
-				t.Errorf("%s: %s %s: got %d %s, allowed is %t", c.what, method, path, got.code, got.body, c.allowed)
+				t.Errorf("%s: %s %s: got %d %s, allowed is %t", c.what, r.method, r.path, got.code, got.body, c.allowed)
 			}
 		}
 	}
@@ -97,6 +97,7 @@ func TestNothingIsDoneBeforeTheTableIsLoaded(t *testing.T) {
 		{"POST", "/v1/heartbeats", `{"instances":[{"namespace":"default","service":"web","id":"web-1"}]}`},
 		{"POST", "/v1/batch", `{"operations":[{"op":"heartbeat","namespace":"default","service":"web","id":"web-1"}]}`},
 		{"GET", "/v1/watch", ""}, {"GET", "/v1/watch?since=1", ""},
+		{"GET", "/v1/export", ""}, {"POST", "/v1/import", `{"format":1}`}, {"POST", "/v1/import?dryRun=true", `{"format":1}`},
 	} {
 		got := w.must(http.StatusServiceUnavailable, c.method, c.path, c.body)
 		if got.header.Get("Retry-After") == "" {

@@ -26,9 +26,13 @@ var (
 
 // instance reads an instance. What is not allowed whatever the table holds is left to
 // service.Change.Check, save for what could not be told apart once it is decoded.
-func (w *walker) instance() *service.Instance {
+func (w *walker) instance() *service.Instance { return w.instanceOf(&instanceFields, nil) }
+
+// instanceOf reads an instance that has these fields. Those that are not an instance's
+// own are left to other, which must read their values.
+func (w *walker) instanceOf(f *fields, other func(name string)) *service.Instance {
 	i := new(service.Instance)
-	ok := w.object(&instanceFields, func(name string) {
+	ok := w.object(f, func(name string) {
 		switch name {
 		case "addresses":
 			i.Addresses = w.addresses()
@@ -54,6 +58,8 @@ func (w *walker) instance() *service.Instance {
 			}
 		case "status":
 			i.Status = w.status()
+		default:
+			other(name)
 		}
 	})
 	if !ok {
@@ -63,10 +69,13 @@ func (w *walker) instance() *service.Instance {
 }
 
 // definition reads the definition of a service.
-func (w *walker) definition() *service.Definition {
+func (w *walker) definition() *service.Definition { return w.definitionOf(&definitionFields, nil) }
+
+// definitionOf is to a definition what instanceOf is to an instance.
+func (w *walker) definitionOf(f *fields, other func(name string)) *service.Definition {
 	d := new(service.Definition)
 	typed := true
-	ok := w.object(&definitionFields, func(name string) {
+	ok := w.object(f, func(name string) {
 		switch name {
 		case "type":
 			d.Type, typed = w.serviceType()
@@ -80,6 +89,8 @@ func (w *walker) definition() *service.Definition {
 			d.PublishNotReady = w.boolean()
 		case "metadata":
 			d.Metadata = w.metadata()
+		default:
+			other(name)
 		}
 	})
 	switch {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -12,21 +13,38 @@ func getService(c *call) {
 		return
 	}
 	view := state.Service(c.id.Name)
-	if view == nil {
+	instances, ended := living(state, c.id.Name)
+	if view == nil || view.Definition == nil && len(instances) == 0 {
 		c.notFound()
 		return
+	}
+	if ended > 0 { // whoever has this revision already may have them in it
+		c.r.Header.Del("If-None-Match")
 	}
 	if !c.fresh(view.Revision) {
 		return
 	}
 	b := append(c.out[:0], '{')
-	b = serviceMembers(b, view)
+	b = serviceMembers(b, view, len(instances))
 	b = append(member(b, "instances"), '[')
-	for i := range state.InstancesOf(c.id.Name) {
+	for _, i := range instances {
 		b = c.instance(b, view, i)
 	}
 	c.out = append(b, "]}"...)
 	c.answer(http.StatusOK, view.Revision)
+}
+
+// living returns the instances of a service whose leases have not ended, and how many
+// others are yet to be taken out of the table.
+func living(state *table.State, name service.Name) (instances []*table.Instance, ended int) {
+	for i := range state.InstancesOf(name) {
+		if i.Lease.Ended() {
+			ended++
+		} else {
+			instances = append(instances, i)
+		}
+	}
+	return instances, ended
 }
 
 func putService(c *call) {
@@ -50,7 +68,7 @@ func putService(c *call) {
 		c.refuse(err)
 		return
 	}
-	c.out = append(serviceMembers(append(c.out[:0], '{'), result.View), '}')
+	c.out = append(serviceMembers(append(c.out[:0], '{'), result.View, result.View.Len()), '}')
 	c.answer(created(result), result.View.Revision)
 }
 

@@ -68,8 +68,9 @@ func instanceMembers(b []byte, i *service.Instance) []byte {
 	return b
 }
 
-// serviceMembers appends a service as it is answered, without its instances.
-func serviceMembers(b []byte, view *table.View) []byte {
+// serviceMembers appends a service as it is answered, with so many instances but without
+// them.
+func serviceMembers(b []byte, view *table.View, instances int) []byte {
 	b = nameMembers(b, view.Name)
 	b = boolean(member(b, "defined"), view.Definition != nil)
 	if view.Definition != nil {
@@ -78,7 +79,7 @@ func serviceMembers(b []byte, view *table.View) []byte {
 		b = definitionMembers(b, &service.Definition{})
 	}
 	b = unsigned(member(b, "revision"), view.Revision)
-	return number(member(b, "instanceCount"), int64(view.Len()))
+	return number(member(b, "instanceCount"), int64(instances))
 }
 
 func definitionMembers(b []byte, d *service.Definition) []byte {

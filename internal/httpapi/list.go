@@ -140,7 +140,7 @@ func listServices(c *call) {
 			c.endList(b, last)
 			return
 		}
-		b = append(serviceMembers(append(next(b), '{'), view), '}')
+		b = append(serviceMembers(append(next(b), '{'), view, view.Len()), '}')
 		last, n = view.Namespace+"/"+view.Name.Service, n+1
 	}
 	c.endList(b, "")

@@ -138,7 +138,7 @@ func TestListsTellHowMuchThereIs(t *testing.T) {
 		}
 	}
 	got := w.must(http.StatusOK, "GET", "/v1/status", "")
-	want := `{"ready":true,"revision":103,"version":"v0.0.1","store":"memory","counts":{"namespaces":1,"services":2,"instances":2,"up":1,"draining":1,"down":0},"evictions":{"held":0}}`
+	want := `{"ready":true,"revision":103,"version":"v0.0.1","store":"memory","counts":{"namespaces":1,"services":2,"instances":2,"up":1,"draining":1,"down":0,"leased":0},"evictions":{"held":0,"percent":0,"floor":0,"spanSeconds":0,"since":null}}`
 	if got.body != want {
 		t.Errorf("GET /v1/status: got %s, want %s", got.body, want)
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,9 @@ type memory struct {
 	entered   func()       // called at the beginning of every Apply
 	renewals  atomic.Int64 // how many leases were renewed
 	explained func(name string, qtype uint16) Explanation
+	evictions Evictions
+	failing   bool                  // what StoreFailing says
+	snapshot  func(io.Writer) error // of the store; nil where there is none
 
 	mu sync.Mutex // one writer at a time
 }
@@ -30,7 +34,7 @@ const firstRevision = 100
 
 func newMemory(now func() time.Time) *memory {
 	m := &memory{clock: lease.NewClock(now), now: now}
-	m.table.Open(table.Empty(firstRevision))
+	m.table.Open(table.Empty(firstRevision), false)
 	return m
 }
 
@@ -125,19 +129,7 @@ func (m *memory) change(draft *table.Draft, c *service.Change) (table.Result, []
 }
 
 func (m *memory) register(draft *table.Draft, c *service.Change, was *table.Instance) table.Result {
-	is := &table.Instance{ID: c.ID, Instance: *c.Instance, RegisteredAt: m.now()}
-	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
-		is.Hostname = c.ID.ID
-	}
-	if !is.Instance.Lease.Given {
-		is.Instance.Lease = service.LeaseOf(30)
-	}
-	if is.Status == service.Unset {
-		is.Status = service.Up
-		if was != nil {
-			is.Status = was.Status
-		}
-	}
+	is := &table.Instance{ID: c.ID, Instance: m.resolve(c, was), RegisteredAt: m.now()}
 	if was != nil && was.Instance.Equal(&is.Instance) {
 		was.Lease.Renew(m.clock.Now())
 		return result(draft, was, false)
@@ -147,6 +139,23 @@ func (m *memory) register(draft *table.Draft, c *service.Change, was *table.Inst
 	}
 	draft.Put(is)
 	return result(draft, is, was == nil)
+}
+
+func (m *memory) resolve(c *service.Change, was *table.Instance) service.Instance {
+	is := *c.Instance
+	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
+		is.Hostname = c.ID.ID
+	}
+	if !is.Lease.Given {
+		is.Lease = service.LeaseOf(30)
+	}
+	if is.Status == service.Unset {
+		is.Status = service.Up
+		if was != nil {
+			is.Status = was.Status
+		}
+	}
+	return is
 }
 
 func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
@@ -193,5 +202,25 @@ func (m *memory) Explain(name string, qtype uint16) Explanation {
 	return Explanation{Outcome: "notserved"}
 }
 
-func (m *memory) Version() string { return "v0.0.1" }
-func (m *memory) Store() string   { return "memory" }
+func (m *memory) Version() string    { return "v0.0.1" }
+func (m *memory) Store() string      { return "memory" }
+func (m *memory) StoreFailing() bool { return m.failing }
+
+func (m *memory) Evictions() Evictions { return m.evictions }
+
+func (m *memory) Snapshot(w io.Writer) error {
+	if m.snapshot == nil {
+		return service.ErrNoSnapshot
+	}
+	return m.snapshot(w)
+}
+
+func (m *memory) Differs(c *service.Change, s *table.Snapshot) bool {
+	if c.Op == service.Define {
+		view := s.Service(c.ID.Name)
+		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
+	}
+	was := s.Instance(c.ID)
+	is := m.resolve(c, was)
+	return was == nil || !was.Instance.Equal(&is)
+}

@@ -133,6 +133,10 @@ func TestDocumentHasEveryFieldOfARequestAndNoOther(t *testing.T) {
 		"Operation":    operationFields,
 		"Heartbeats":   heartbeatsFields,
 		"Identity":     identityFields,
+
+		"Import":           importFields,
+		"ImportedService":  importedServiceFields,
+		"ImportedInstance": importedInstanceFields,
 	} {
 		doc := described()
 		var read, ignored []string
@@ -164,6 +168,30 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 	define := func(name, body string) string {
 		return w.must(http.StatusCreated, "PUT", "/v1/namespaces/default/services/"+name, body).body
 	}
+	member := func(body string, path ...string) string {
+		v, err := json.Marshal(answer{body: body}.get(t, path...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(v)
+	}
+	element := func(body, list string, i int) string {
+		v, err := json.Marshal(answer{body: body}.get(t, list).([]any)[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(v)
+	}
+	w.memory.failing, w.memory.evictions = true, Evictions{Held: 1}
+	troubled := w.must(http.StatusOK, "GET", "/v1/status", "").body
+	other := start(t)
+	for _, put := range []struct{ path, body string }{
+		{"c", `{"type":"clusterIP","clusterIPs":["192.0.2.1"]}`}, {"e", `{"type":"externalName","externalName":"example.org"}`}, {"c/instances/1", full},
+	} {
+		other.must(http.StatusCreated, "PUT", "/v1/namespaces/default/services/"+put.path, put.body)
+	}
+	exported := other.must(http.StatusOK, "GET", "/v1/export", "").body
+	imported := w.must(http.StatusOK, "POST", "/v1/import?dryRun=true", exported).body
 	for schema, bodies := range map[string][]string{
 		"Instance": {w.must(http.StatusCreated, "PUT", web1, full).body},
 		"Port":     {`{"name":"http","protocol":"tcp","port":80}`},
@@ -175,7 +203,14 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 		"NamespaceList":    {w.must(http.StatusOK, "GET", "/v1/namespaces", "").body, `{"continue":""}`},
 		"ServiceList":      {w.must(http.StatusOK, "GET", "/v1/services?limit=1", "").body},
 		"Explanation":      {w.must(http.StatusOK, "GET", "/v1/explain?name=a", "").body},
-		"ServerStatus":     {w.must(http.StatusOK, "GET", "/v1/status", "").body},
+		"ServerStatus":     {troubled},
+		"Evictions":        {member(troubled, "evictions")},
+		"Counts":           {member(troubled, "counts")},
+		"Export":           {exported},
+		"ExportedService":  {element(exported, "services", 0), element(exported, "services", 1)},
+		"ExportedInstance": {element(exported, "instances", 0)},
+		"ImportResult":     {imported},
+		"Tally":            {member(imported, "services")},
 		"Problem":          {w.must(http.StatusUnprocessableEntity, "GET", "/v1/explain", "").body},
 		"HeartbeatsResult": {w.must(http.StatusOK, "POST", "/v1/heartbeats", `{"instances":[]}`).body},
 		"Deregistered":     {w.must(http.StatusOK, "DELETE", web1, "").body},
@@ -237,6 +272,19 @@ func TestDocumentHasTheLimitsOfTheDecoder(t *testing.T) {
 		{"an unknown operation", "POST", batch, operation(`"op":"define"`)},
 		{"an operation without names", "POST", batch, `{"operations":[{"op":"heartbeat"}]}`},
 		{"heartbeats", "POST", "/v1/heartbeats", `{"instances":[{"namespace":"A","service":"","id":"/"}]}`},
+		{"the least import", "POST", "/v1/import", `{"format":1}`},
+		{"an import of all there can be", "POST", "/v1/import?dryRun=false", `{"format":1,"revision":7,"services":[{"namespace":"a","service":"b","type":"headless",
+			"ports":[],"publishNotReady":true,"metadata":{},"revision":1,"defined":true,"instanceCount":7}],"instances":[{"namespace":"a","service":"b","id":"c",
+			"addresses":["192.0.2.7"],"ports":[],"hostname":"a","weight":1,"priority":1,"zone":"z","metadata":{"a":"b"},"leaseSeconds":0,"status":"down",
+			"revision":7,"registeredAt":"x","expiresAt":null,"names":[]}]}`},
+		{"an import of no format", "POST", "/v1/import", `{}`},
+		{"an import of another format", "POST", "/v1/import", `{"format":2}`},
+		{"an import of services that are none", "POST", "/v1/import", `{"format":1,"services":{}}`},
+		{"an imported service without a name", "POST", "/v1/import", `{"format":1,"services":[{"namespace":"a"}]}`},
+		{"an imported service with instances", "POST", "/v1/import", `{"format":1,"services":[{"namespace":"a","service":"b","instances":[]}]}`},
+		{"an imported instance without an id", "POST", "/v1/import", `{"format":1,"instances":[{"namespace":"a","service":"b","addresses":["192.0.2.7"]}]}`},
+		{"an imported instance without an address", "POST", "/v1/import", `{"format":1,"instances":[{"namespace":"a","service":"b","id":"c"}]}`},
+		{"an unknown field of an import", "POST", "/v1/import", `{"format":1,"x":1}`},
 		{"a heartbeat without id", "POST", "/v1/heartbeats", `{"instances":[{"namespace":"a","service":"b"}]}`},
 	} {
 		w.do("PUT", web1, oneOf4) // for those that need one

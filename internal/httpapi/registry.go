@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"io"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -39,9 +40,34 @@ type Registry interface {
 	// Explain says what DNS would answer, and why.
 	Explain(name string, qtype uint16) Explanation
 
-	// Version and Store name the build and the store, for the status.
+	// Version and Store name the build and the store, for the status. StoreFailing reports
+	// whether the store cannot keep changes now.
 	Version() string
 	Store() string
+	StoreFailing() bool
+
+	// Evictions says what the eviction budget holds back.
+	Evictions() Evictions
+
+	// Snapshot writes a copy of the store: service.ErrNoSnapshot where the table is in
+	// memory only, service.ErrNotLoaded. An error before the first byte has written
+	// nothing.
+	Snapshot(w io.Writer) error
+
+	// Differs reports whether the object of a change, which is Register or Define and has
+	// nothing wrong with it, is otherwise in the snapshot than the change would have it.
+	Differs(c *service.Change, s *table.Snapshot) bool
+}
+
+// Evictions is the state of the eviction budget: in any Span at most that share of the
+// leased instances leaves by expiry, or Floor of them where that is more.
+type Evictions struct {
+	Leased  int       // instances that have a lease
+	Held    int       // of them, those that stay although it has ended
+	Since   time.Time // when the first of them was held back; zero where none is
+	Percent int
+	Floor   int
+	Span    time.Duration
 }
 
 // Explanation is what DNS answers to a question, and for each instance of the service

@@ -53,6 +53,9 @@ var resources = []resource{
 	{"/v1/batch", []method{{http.MethodPost, "POST batch", postBatch}}},
 	{"/v1/watch", []method{{http.MethodGet, watchRoute, watch}}},
 	{"/v1/explain", []method{{http.MethodGet, "GET explain", explain}}},
+	{"/v1/snapshot", []method{{http.MethodGet, "GET snapshot", getSnapshot}}},
+	{"/v1/export", []method{{http.MethodGet, "GET export", getExport}}},
+	{"/v1/import", []method{{http.MethodPost, "POST import", postImport}}},
 	{"/v1/status", []method{{http.MethodGet, "GET status", getStatus}}},
 	{"/openapi.json", []method{{http.MethodGet, "GET openapi", getOpenAPI}}},
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -59,7 +60,9 @@ type Server struct {
 	options  Options
 	http     *http.Server
 
-	watchWriteTimeout time.Duration // for one write to a watcher
+	watchWriteTimeout time.Duration // for one write to a watcher, or of a download
+
+	importing atomic.Bool // one at a time: what it holds is as large as the table
 
 	stop     sync.Once
 	stopping chan struct{} // closed when watchers are to end

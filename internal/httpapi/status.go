@@ -1,6 +1,10 @@
 package httpapi
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
 
 // getStatus tells how the registry is. It answers before the table is loaded too: that
 // is when somebody asks.
@@ -15,11 +19,15 @@ func getStatus(c *call) {
 			up, draining, down = up+ns.Up, draining+ns.Draining, down+ns.Down
 		}
 	}
+	evictions := c.registry.Evictions()
 	b := append(c.out[:0], '{')
 	b = boolean(member(b, "ready"), state != nil)
 	b = unsigned(member(b, "revision"), revision)
 	b = text(member(b, "version"), c.registry.Version())
 	b = text(member(b, "store"), c.registry.Store())
+	if c.registry.StoreFailing() {
+		b = boolean(member(b, "storeFailing"), true)
+	}
 	b = append(member(b, "counts"), '{')
 	b = number(member(b, "namespaces"), int64(namespaces))
 	b = number(member(b, "services"), int64(services))
@@ -27,8 +35,27 @@ func getStatus(c *call) {
 	b = number(member(b, "up"), int64(up))
 	b = number(member(b, "draining"), int64(draining))
 	b = number(member(b, "down"), int64(down))
+	b = number(member(b, "leased"), int64(evictions.Leased))
 	b = append(b, '}')
-	b = append(member(b, "evictions"), `{"held":0}}`...)
-	c.out = b
+	b = append(evictionMembers(append(member(b, "evictions"), '{'), &evictions), '}')
+	c.out = append(b, '}')
 	c.answer(http.StatusOK, 0)
+}
+
+func evictionMembers(b []byte, e *Evictions) []byte {
+	b = number(member(b, "held"), int64(e.Held))
+	b = number(member(b, "percent"), int64(e.Percent))
+	b = number(member(b, "floor"), int64(e.Floor))
+	b = number(member(b, "spanSeconds"), int64(e.Span/time.Second))
+	b = moment(member(b, "since"), e.Since)
+	if e.Held > 0 {
+		b = text(member(b, "reason"), e.reason())
+	}
+	return b
+}
+
+// reason says why instances are held back, and what becomes of them.
+func (e *Evictions) reason() string {
+	return fmt.Sprintf("%d of %d leased instances stay although their leases have ended: too many fell due at once, and in %s at most %d%% of those leased may leave, or %d. "+
+		"They are answered with TTL 0 until they are renewed, or their turn comes", e.Held, e.Leased, e.Span, e.Percent, e.Floor)
 }

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// watchWriteTimeout is how long one write to a watcher may take.
+	// watchWriteTimeout is how long one write to a watcher, or of a download, may take.
 	watchWriteTimeout = 10 * time.Second
 
 	// fullStream is how much is collected before it is written.

@@ -28,7 +28,8 @@ type walker struct {
 	broken bool // the body is no JSON; the fault that says so is the only one
 
 	malformed bool // a fault is one of form: an unknown or repeated field, a wrong type
-	dropped   int  // how many faults there were beyond maxFaults
+	told      int  // how many bytes the faults have
+	dropped   int  // how many faults there were beyond maxFaults and maxTold
 }
 
 // maxFaults is how many faults of one body are told: many more than a whole batch with a
@@ -36,18 +37,28 @@ type walker struct {
 // large as the body that provokes it.
 const maxFaults = 10_000
 
+// maxTold is how many bytes the faults of one body have, about: they quote what is wrong,
+// and of a body without a limit to speak of that could be most of it.
+const maxTold = maxBulkBody
+
 // duplicates lets repeated fields through to the walker, which names them by their path.
 var duplicates = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
 
 // reset begins a walk over a body. The walker holds on to it until the next reset.
 func (w *walker) reset(body []byte) {
 	w.source, w.size = *bytes.NewBuffer(body), len(body)
+	w.begin(&w.source)
+}
+
+// begin begins a walk over a body that is read on the way. An error of the reader ends
+// the walk; which one it was the reader must know.
+func (w *walker) begin(body io.Reader) {
 	if w.decoder == nil {
 		w.decoder = new(jsontext.Decoder)
 	}
-	w.decoder.Reset(&w.source, duplicates...)
+	w.decoder.Reset(body, duplicates...)
 	w.path, w.faults = w.path[:0], nil
-	w.broken, w.malformed, w.dropped = false, false, 0
+	w.broken, w.malformed, w.told, w.dropped = false, false, 0, 0
 }
 
 // end is called when the value that makes up the body has been read. Nothing may follow.
@@ -63,6 +74,11 @@ func (w *walker) end() {
 	default:
 		w.breakOff(at, "something follows the value that is the body")
 	}
+	w.tellDropped()
+}
+
+// tellDropped notes that there are more faults than are noted.
+func (w *walker) tellDropped() {
 	if w.dropped > 0 {
 		w.faults = append(w.faults, fault{"", fmt.Sprintf("the body has %d faults more than are told here", w.dropped)})
 		w.dropped = 0
@@ -90,13 +106,17 @@ func (w *walker) breakOff(offset int64, reason string) {
 func (w *walker) note(format string, args ...any) {
 	switch {
 	case w.broken:
-	case len(w.faults) == maxFaults:
+		return
+	case len(w.faults) == maxFaults || w.told > maxTold:
 		w.dropped++
-	case len(w.path) == 0:
-		w.faults = append(w.faults, fault{"", "the body " + fmt.Sprintf(format, args...)})
-	default:
-		w.faults = append(w.faults, fault{string(w.path), fmt.Sprintf(format, args...)})
+		return
 	}
+	f := fault{string(w.path), fmt.Sprintf(format, args...)}
+	if f.Field == "" {
+		f.Message = "the body " + f.Message
+	}
+	w.faults = append(w.faults, f)
+	w.told += len(f.Field) + len(f.Message)
 }
 
 // noteForm adds a fault of form.

@@ -164,8 +164,7 @@ func (w *watcher) replay(state *table.State, commit *table.Commit) (*table.Commi
 	for commit.Revision < state.Revision {
 		<-commit.Grown() // the state is there, so this is closed or about to be
 		commit = commit.Next()
-		w.tell(commit)
-		if w.full() && !w.deliver(commit) {
+		if !w.tell(commit) || w.full() && !w.deliver(commit) {
 			return commit, false
 		}
 	}
@@ -180,7 +179,9 @@ func (w *watcher) follow(commit *table.Commit) {
 		select {
 		case <-commit.Grown():
 			commit = commit.Next()
-			w.tell(commit)
+			if !w.tell(commit) {
+				return
+			}
 			if !w.caughtUp(commit) && !w.full() {
 				continue // what has happened meanwhile goes into the same write
 			}
@@ -211,8 +212,9 @@ func (w *watcher) caughtUp(commit *table.Commit) bool {
 }
 
 // tell writes the changes of a commit that are asked for. All but the last are marked:
-// whoever would resume from one of them would miss the others.
-func (w *watcher) tell(commit *table.Commit) {
+// whoever would resume from one of them would miss the others. It reports whether the
+// stream goes on: a commit can be as large as the table, and is not collected whole.
+func (w *watcher) tell(commit *table.Commit) bool {
 	var held *table.Event
 	for i := range commit.Events {
 		e := &commit.Events[i]
@@ -222,11 +224,15 @@ func (w *watcher) tell(commit *table.Commit) {
 		if held != nil {
 			w.event(held, commit.Revision, true)
 		}
+		if w.full() && !w.deliver(commit) {
+			return false
+		}
 		held = e
 	}
 	if held != nil {
 		w.event(held, commit.Revision, false)
 	}
+	return true
 }
 
 // wants reports whether the watcher is told of that service.

@@ -23,9 +23,9 @@ func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
 const TickEvery = 100 * time.Millisecond
 
 // longestGap is the time between two ticks past which the process is taken to have been
-// stopped, frozen or starved. It is well over what a busy scheduler or a garbage
-// collection costs, and well under the shortest lease of one second.
-const longestGap = 500 * time.Millisecond
+// stopped, frozen or starved. It is over what a scheduler or a garbage collection costs,
+// and well under the shortest lease of one second.
+const longestGap = 2 * TickEvery
 
 // Clock measures the time in which heartbeats could be heard. While the process is
 // stopped it stands still: Tick sees the gap and leaves it out.
@@ -60,11 +60,12 @@ func (c *Clock) Now() Time {
 func (c *Clock) Tick() (now Time, gap time.Duration) {
 	last := c.last.Load()
 	at := c.now()
-	now, elapsed := last.time, at.Sub(last.at)
-	if elapsed > longestGap {
+	switch elapsed := at.Sub(last.at); {
+	case elapsed > longestGap:
 		gap = elapsed
-	} else {
-		now = now.Add(elapsed)
+		now = last.time
+	default:
+		now = last.time.Add(elapsed)
 	}
 	c.last.Store(&tick{at: at, time: now})
 	return now, gap

@@ -61,6 +61,9 @@ func (l *Lease) Deadline() (Time, bool) {
 // Ended reports whether the lease has run out.
 func (l *Lease) Ended() bool { return l != nil && l.deadline.Load() == ended }
 
+// due reports whether the deadline has passed.
+func (l *Lease) due(now Time) bool { return Time(l.deadline.Load()) <= now }
+
 // end makes the lease run out if its deadline has passed.
 func (l *Lease) end(now Time) bool {
 	for {

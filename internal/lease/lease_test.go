@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestStaticLeaseNeverEnds(t *testing.T) {
 	var w Wheel
 	w.Add(l)
 	w.Remove(l)
-	if w.Len() != 0 || len(w.Due(1<<62)) != 0 {
+	if w.Len() != 0 || len(w.Due(1<<62, math.MaxInt)) != 0 {
 		t.Error("a nil lease is on the wheel")
 	}
 }
@@ -67,7 +68,7 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 		}
 		done.Go(func() {
 			start.Wait()
-			owners = w.Due(deadline)
+			owners = w.Due(deadline, math.MaxInt)
 		})
 		start.Done()
 		done.Wait()

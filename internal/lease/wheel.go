@@ -1,6 +1,9 @@
 package lease
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // A turn of the wheel is slots × slotWidth, about seven minutes. A lease that ends
 // later stays in its slot and is looked at once a turn.
@@ -15,14 +18,17 @@ const (
 // looked at about once in its length.
 // All methods may be called from any goroutine.
 type Wheel struct {
-	mu   sync.Mutex
-	ring [slots]slot
-	at   Time // every slot that ends by then has been looked at
-	size int
+	mu      sync.Mutex
+	ring    [slots]slot
+	overdue slot // those that fell due and may not end yet, in that order
+	at      Time // every slot that ends by then has been looked at
+	sifted  Time // when the overdue were last looked through for renewed ones
+	size    int
+	held    int // how many are overdue
 }
 
 // slot is a doubly linked list of leases.
-type slot struct{ first *Lease }
+type slot struct{ first, last *Lease }
 
 // Add puts a lease on the wheel. A nil one is left out.
 func (w *Wheel) Add(l *Lease) {
@@ -31,7 +37,7 @@ func (w *Wheel) Add(l *Lease) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.push(l)
+	w.push(l, w.slotOf(l))
 	w.size++
 }
 
@@ -55,28 +61,68 @@ func (w *Wheel) Len() int {
 	return w.size
 }
 
-// Due ends every lease whose deadline has come, takes it off the wheel and yields its
-// owner. It costs what the slots that time has passed hold, not what the wheel holds.
-func (w *Wheel) Due(now Time) (owners []any) {
+// Held returns how many leases have fallen due and were not allowed to end. A renewal
+// brings a lease out of this count within a second.
+func (w *Wheel) Held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.held
+}
+
+// siftEvery is how often all overdue leases are looked through for renewed ones. They may
+// be most of the wheel, so it is not done at every tick.
+const siftEvery = Time(time.Second)
+
+// Due ends leases whose deadline has come, the longest due first and most of them at
+// the most, takes them off the wheel and yields their owners. The others wait, and may
+// be renewed. It costs what the slots that time has passed hold, not what the wheel
+// holds.
+func (w *Wheel) Due(now Time, most int) (owners []any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.collect(now)
+	if now-w.sifted >= siftEvery {
+		w.sift(now)
+	}
+	for l := w.overdue.first; l != nil && len(owners) < most; l = w.overdue.first {
+		if l.end(now) {
+			w.unlink(l)
+			w.size--
+			owners = append(owners, l.owner)
+		} else {
+			w.move(l, w.slotOf(l))
+		}
+	}
+	return owners
+}
+
+// collect moves what has fallen due from the ring to the overdue.
+func (w *Wheel) collect(now Time) {
 	// The slot of now is only part past: it is looked at now, and again next time.
 	for turn := w.at; turn <= now && turn < w.at+slots*slotWidth; turn += slotWidth {
 		for l := w.slotAt(turn).first; l != nil; {
 			next := l.next
-			if l.end(now) {
-				w.unlink(l)
-				w.size--
-				owners = append(owners, l.owner)
-			} else if w.slotOf(l) != l.slot {
-				w.unlink(l)
-				w.push(l)
+			if l.due(now) {
+				w.move(l, &w.overdue)
+			} else if s := w.slotOf(l); s != l.slot {
+				w.move(l, s)
 			}
 			l = next
 		}
 	}
 	w.at = max(w.at, now-now%slotWidth)
-	return owners
+}
+
+// sift puts the overdue leases that were renewed back where they belong.
+func (w *Wheel) sift(now Time) {
+	w.sifted = now
+	for l := w.overdue.first; l != nil; {
+		next := l.next
+		if !l.due(now) {
+			w.move(l, w.slotOf(l))
+		}
+		l = next
+	}
 }
 
 func (w *Wheel) slotAt(t Time) *slot { return &w.ring[int(t/slotWidth)%slots] }
@@ -85,16 +131,30 @@ func (w *Wheel) slotAt(t Time) *slot { return &w.ring[int(t/slotWidth)%slots] }
 // that is looked at next.
 func (w *Wheel) slotOf(l *Lease) *slot { return w.slotAt(max(Time(l.deadline.Load()), w.at)) }
 
-func (w *Wheel) push(l *Lease) {
-	s := w.slotOf(l)
-	l.slot, l.prev, l.next = s, nil, s.first
-	if s.first != nil {
-		s.first.prev = l
+func (w *Wheel) move(l *Lease, to *slot) {
+	w.unlink(l)
+	w.push(l, to)
+}
+
+// push puts a lease at the end of a slot, so that the overdue stand in the order in which
+// they fell due.
+func (w *Wheel) push(l *Lease, to *slot) {
+	l.slot, l.prev, l.next = to, to.last, nil
+	if to.last != nil {
+		to.last.next = l
+	} else {
+		to.first = l
 	}
-	s.first = l
+	to.last = l
+	if to == &w.overdue {
+		w.held++
+	}
 }
 
 func (w *Wheel) unlink(l *Lease) {
+	if l.slot == &w.overdue {
+		w.held--
+	}
 	if l.prev != nil {
 		l.prev.next = l.next
 	} else {
@@ -102,6 +162,8 @@ func (w *Wheel) unlink(l *Lease) {
 	}
 	if l.next != nil {
 		l.next.prev = l.prev
+	} else {
+		l.slot.last = l.prev
 	}
 	l.slot, l.prev, l.next = nil, nil, nil
 }

@@ -227,7 +227,7 @@ func TestViewIsReplacedWithItsServiceAndOnlyThen(t *testing.T) {
 // Readers take no lock: what they hold is read while the next revisions are drafted on it.
 func TestSnapshotIsReadWhileItIsDraftedOn(t *testing.T) {
 	var table Table
-	table.Open(Empty(0))
+	table.Open(Empty(0), false)
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {

@@ -25,7 +25,7 @@ func TestHistoryBeginsWhereTheTableWasOpened(t *testing.T) {
 	if table.Load() != nil {
 		t.Error("a table that is not loaded has a state")
 	}
-	table.Open(Empty(7))
+	table.Open(Empty(7), false)
 	for revision, want := range map[uint64]bool{0: false, 6: false, 7: true, 8: false} {
 		if c, ok := table.Load().Since(revision); ok != want || ok && c.Revision != revision {
 			t.Errorf("since %d: got %v, %v", revision, c, ok)
@@ -54,7 +54,7 @@ func TestHistoryKeepsTenThousandChanges(t *testing.T) {
 		t.Run(tc.sentence, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(8, 8))
 			var table Table
-			table.Open(Empty(0))
+			table.Open(Empty(0), false)
 			sizes := []int{0} // by revision
 			var first *Commit
 			for range tc.commits {
@@ -101,7 +101,7 @@ func TestHistoryKeepsTenThousandChanges(t *testing.T) {
 
 func TestHistoryFreesWhatIsTooOldAndNobodyHolds(t *testing.T) {
 	var table Table
-	table.Open(Empty(0))
+	table.Open(Empty(0), false)
 	publish(&table, 1)
 	old := weak.Make(table.Load().Last())
 	for range 100 {
@@ -117,7 +117,7 @@ func TestHistoryFreesWhatIsTooOldAndNobodyHolds(t *testing.T) {
 // A state that was loaded stays as it was: its history ends with its snapshot.
 func TestStateAndItsHistoryAgree(t *testing.T) {
 	var table Table
-	table.Open(Empty(0))
+	table.Open(Empty(0), false)
 	publish(&table, 1)
 	state := table.Load()
 	publish(&table, 1)
@@ -138,7 +138,7 @@ func TestStateAndItsHistoryAgree(t *testing.T) {
 func TestWatcherMissesNothingAndSeesNothingTwice(t *testing.T) {
 	const last, watchers = 1500, 6
 	var table Table
-	table.Open(Empty(0))
+	table.Open(Empty(0), false)
 	var running sync.WaitGroup
 	ends := make([]string, watchers)
 	watch := func(n int, resumes bool) {
@@ -206,7 +206,7 @@ func TestSerialGrowsWithEveryChangeAndOverARestart(t *testing.T) {
 	const birth = 1_795_000_000_000 // a Unix time in milliseconds
 	serialAt := func(began uint64, changes int) uint32 {
 		var table Table
-		table.Open(Empty(began))
+		table.Open(Empty(began), false)
 		for range changes {
 			publish(&table, 1)
 		}

@@ -27,5 +27,12 @@ func (v *View) Prepared(key any, prepare func() any) any {
 	if v.prepared.first.CompareAndSwap(first, made) {
 		return made.value
 	}
-	return v.Prepared(key, func() any { return made.value })
+	return v.Prepared(key, prepare)
+}
+
+// Forget drops all that was prepared of the view, because the lease of an instance has
+// ended. What is prepared from then on knows of that.
+func (v *View) Forget() {
+	// Not nil, which a reader may have found before: what it has made would be kept.
+	v.prepared.first.Store(&preparation{})
 }

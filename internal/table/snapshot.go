@@ -64,9 +64,10 @@ func (v *View) Type() service.Type {
 	return v.Definition.Type
 }
 
-// Answers reports whether an instance of the service is to be answered.
+// Answers reports whether an instance of the service is to be answered. One whose lease
+// has ended is not, even while it waits to be taken out of the table.
 func (v *View) Answers(i *Instance) bool {
-	if v.Type() == service.ExternalName {
+	if v.Type() == service.ExternalName || i.Lease.Ended() {
 		return false
 	}
 	return i.Status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
@@ -204,6 +205,19 @@ func (s *Snapshot) Namespaces(from string) func(yield func(Namespace) bool) {
 func (s *Snapshot) Services(from service.Name) func(yield func(*View) bool) {
 	return func(yield func(*View) bool) {
 		s.names.Ascend(from, func(name service.Name) bool { return yield(s.Service(name)) })
+	}
+}
+
+// Instances yields all instances in order of name and id.
+func (s *Snapshot) Instances() func(yield func(*Instance) bool) {
+	return func(yield func(*Instance) bool) {
+		for v := range s.Services(service.Name{}) {
+			for _, i := range v.instances {
+				if !yield(i) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ type Table struct {
 // revision in the history. The two always agree.
 type State struct {
 	*Snapshot
-	began  uint64  // the revision that the table was opened with
+	offset uint64  // of the serial number from the revision
 	newest *Commit // the one that made the snapshot
 	oldest *Commit // the earliest that can be resumed from
 }
@@ -32,10 +32,15 @@ type Commit struct {
 	grown chan struct{} // closed when there is a next
 }
 
-// Open publishes the first snapshot. The history begins after it.
-func (t *Table) Open(s *Snapshot) {
+// Open publishes the first snapshot. The history begins after it. lasting says that
+// revisions go on over a restart; else a table begins at the time in milliseconds.
+func (t *Table) Open(s *Snapshot, lasting bool) {
 	begin := &Commit{Revision: s.Revision, grown: make(chan struct{})}
-	t.state.Store(&State{Snapshot: s, began: s.Revision, newest: begin, oldest: begin})
+	state := &State{Snapshot: s, newest: begin, oldest: begin}
+	if !lasting {
+		state.offset = s.Revision - s.Revision/100
+	}
+	t.state.Store(state)
 }
 
 // Load returns what is published now; nil until the table is loaded.
@@ -54,16 +59,16 @@ func (t *Table) Publish(s *Snapshot, events []Event) {
 		oldest = oldest.next
 		t.kept -= len(oldest.Events)
 	}
-	t.state.Store(&State{Snapshot: s, began: was.began, newest: commit, oldest: oldest})
+	t.state.Store(&State{Snapshot: s, offset: was.offset, newest: commit, oldest: oldest})
 	close(was.newest.grown)
 }
 
 // Serial returns the revision as the serial number of a zone, which has 32 bits and is
-// compared by RFC 1982: a step of more than 2³¹ goes backwards. A table in memory begins
-// at the Unix time in milliseconds, so that a restart after 25 days would be such a step.
-// Counted in tenths of a second it takes seven years, and the serial still grows by one
-// with each change, and over a restart as long as changes are fewer than ten a second.
-func (s *State) Serial() uint32 { return uint32(s.began/100 + s.Revision - s.began) }
+// compared by RFC 1982: a step of more than 2³¹ goes backwards. For a table that begins
+// at the time in milliseconds a restart after 25 days would be such a step. Counted from
+// tenths of a second it takes seven years, and the serial still grows by one with each
+// change, and over a restart as long as changes are fewer than ten a second.
+func (s *State) Serial() uint32 { return uint32(s.Revision - s.offset) }
 
 // Last returns the commit that made the state's snapshot. Following it tells all that
 // changes afterwards.

@@ -1,0 +1,185 @@
+package registry
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+// pending is a transaction on its way: what is wanted, and then what became of it.
+type pending struct {
+	changes []service.Change
+
+	*transaction // nil until it is drafted
+	err          error
+
+	done chan struct{} // closed when the two above say what became of it
+}
+
+// lane lets one writer at a time to the table.
+type lane chan struct{}
+
+func newLane() lane { return make(lane, 1) }
+
+func (l lane) enter() { l <- struct{}{} }
+func (l lane) leave() { <-l }
+
+// try enters if nobody is in it.
+func (l lane) try() bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// queue holds the requests that wait for the lane, in the order in which they came.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*pending
+}
+
+func (q *queue) add(p *pending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, p)
+}
+
+func (q *queue) take() []*pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	taken := q.waiting
+	q.waiting = nil
+	return taken
+}
+
+// commit makes the changes of all the requests: drafts each on what the one before makes
+// of the table, has the store keep them together, and publishes them one by one. A slow
+// store so costs each request time, and all of them no more than one. The caller is in the lane.
+func (r *Registry) commit(group []*pending) {
+	defer func() {
+		for _, q := range group {
+			close(q.done)
+		}
+	}()
+	r.dropEnded()
+	state := r.table.Load()
+	if state == nil {
+		for _, q := range group {
+			q.err = service.ErrNotLoaded
+		}
+		return
+	}
+	snapshot := state.Snapshot
+	for _, q := range group {
+		r.judge(q, snapshot)
+		if q.err == nil && q.draft.Changed() {
+			snapshot, q.events = q.draft.Done()
+		}
+	}
+	if err := r.store.keep(state.Snapshot, snapshot, group); err != nil {
+		r.refuse(group, state.Snapshot, err)
+	}
+	for _, q := range group {
+		if q.err == nil {
+			r.publish(q.transaction)
+		}
+	}
+}
+
+// renewed returns the transaction of changes that only renew leases, by heartbeat or by the same
+// registration again, once it has renewed them; nil if there is more to them. It
+// waits for no writer and no store: who renews this way must not be evicted when the
+// store hangs.
+func (r *Registry) renewed(changes []service.Change) *transaction {
+	state := r.table.Load()
+	if state == nil {
+		return nil
+	}
+	t := r.begin(state.Snapshot)
+	for n := range changes {
+		if !t.repeats(&changes[n]) {
+			return nil
+		}
+		t.apply(n, &changes[n])
+	}
+	if len(t.faults) > 0 || t.draft.Changed() || !t.renewAll() {
+		return nil
+	}
+	return t
+}
+
+// judge drafts a request on a snapshot.
+func (r *Registry) judge(q *pending, s *table.Snapshot) {
+	q.transaction, q.err = r.draft(s, q.changes), nil
+	if len(q.faults) > 0 {
+		q.err = &service.Invalid{Faults: q.faults}
+	}
+}
+
+// Settle has the store keep what the table has without it. It must be called about every
+// lease.TickEvery, and not by who calls Expire: it takes as long as the store does.
+func (r *Registry) Settle() {
+	if !r.lane.try() {
+		return // whoever is in it settles too, or the next call does
+	}
+	defer r.lane.leave()
+	if r.store.owes() {
+		r.commit(r.waiting.take())
+	}
+}
+
+// draft makes the changes on a draft of the snapshot, and renews the leases of instances
+// that they leave as they are. A lease may end at any moment; where one does that the
+// draft relied on, the changes are judged once more, without it.
+func (r *Registry) draft(s *table.Snapshot, changes []service.Change) *transaction {
+	for {
+		t := r.begin(s)
+		for n := range changes {
+			t.apply(n, &changes[n])
+		}
+		if len(t.faults) > 0 || t.renewAll() {
+			return t
+		}
+	}
+}
+
+// refuse gives the error of the store to all who change something. The others are judged
+// once more, on the table as it stays: they were drafted, and maybe found faulty, on what is
+// not going to be.
+func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
+	for _, q := range group {
+		if q.err != nil || !q.draft.Changed() {
+			r.judge(q, stays)
+		}
+		if q.err == nil && q.draft.Changed() {
+			q.err = fmt.Errorf("%w: %w", service.ErrNotKept, err)
+		}
+	}
+}
+
+// publish makes a transaction's changes visible. The lane is held.
+func (r *Registry) publish(t *transaction) {
+	if !t.draft.Changed() {
+		return
+	}
+	r.table.Publish(t.draft.Done())
+	// It was answered until now, and by the rules of now: the store may have taken long.
+	t.wall, t.rules = r.now().UTC(), r.rules.Load()
+	for n := range t.results {
+		if at := &t.results[n].SafeToStopAt; !at.IsZero() {
+			*at = t.safeToStopAt()
+		}
+	}
+	now := r.clock.Now()
+	for _, l := range t.granted { // first: what one change grants, the next may drop
+		l.Renew(now) // it was not to be had before now
+		r.leases.Add(l)
+	}
+	for _, l := range t.dropped {
+		r.leases.Remove(l)
+	}
+}

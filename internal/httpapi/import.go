@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
+)
+
+const (
+	// maxImport is the most bytes that an import may have: several times what the export
+	// of a million ordinary instances has.
+	maxImport = 1 << 30
+
+	// maxNamed is how many of the objects of each kind a dry run names.
+	maxNamed = 100
+)
+
+// postImport puts into the table what an export has, as one transaction. What is there
+// and the same is left alone, its lease too, so that the same import again does nothing.
+// What the import does not have stays.
+func postImport(c *call) {
+	dry, ok := c.dryRun()
+	if !ok || !c.readable() {
+		return
+	}
+	if c.r.ContentLength > maxImport {
+		c.tooLarge(maxImport)
+		return
+	}
+	if c.state() == nil {
+		return
+	}
+	if !c.importing.CompareAndSwap(false, true) {
+		c.unavailable("another import is under way")
+		return
+	}
+	defer c.importing.Store(false)
+	u := newUpload(c.w, c.r.Body, maxImport)
+	w := newImporter(u, c.registry.Check)
+	w.read()
+	switch {
+	case u.err != nil:
+		c.failUpload(u.err, string(w.at))
+	case len(w.faults) > 0:
+		c.failFaults(w.code(), w.faults)
+	default:
+		c.merge(w, dry)
+	}
+}
+
+// dryRun reads whether the table is to stay as it is. Where that makes no sense the
+// request is answered, and ok is false.
+func (c *call) dryRun() (dry, ok bool) {
+	values, ok := c.query()
+	if !ok {
+		return false, false
+	}
+	switch values.Get("dryRun") {
+	case "true":
+		return true, true
+	case "false", "":
+		return false, true
+	}
+	c.failParameter(http.StatusBadRequest, "dryRun", "is neither true nor false")
+	return false, false
+}
+
+// merge makes the changes of an import, or on a dry run only says what they would be.
+func (c *call) merge(w *importer, dry bool) {
+	w.upload.done()
+	state := c.registry.State()
+	revision := state.Revision
+	services, instances := w.compare(c.registry, state)
+	var err error
+	if !dry && len(w.changes) > 0 {
+		_, revision, err = c.registry.Apply(w.changes, c.options.Now())
+	}
+	w.upload.answered()
+	if err != nil {
+		c.refuseImport(w, err)
+		return
+	}
+	b := append(c.out[:0], '{')
+	b = boolean(member(b, "dryRun"), dry)
+	b = unsigned(member(b, "revision"), revision)
+	b = services.members(append(member(b, "services"), '{'), dry)
+	b = instances.members(append(member(append(b, '}'), "instances"), '{'), dry)
+	c.out = append(b, "}}"...)
+	c.answer(http.StatusOK, 0)
+}
+
+// compare counts what the changes would do to a state, and leaves out those that would do
+// nothing.
+func (w *importer) compare(r Registry, state *table.State) (services, instances tally) {
+	kept := 0
+	for n := range w.changes {
+		change, t, known := &w.changes[n], &instances, false
+		if change.Op == service.Define {
+			t, known = &services, state.Service(change.ID.Name) != nil
+		} else if i := state.Instance(change.ID); i != nil {
+			known = !i.Lease.Ended()
+		}
+		switch {
+		case !known:
+			t.created.add(change)
+		case r.Differs(change, state.Snapshot):
+			t.changed.add(change)
+		default:
+			t.unchanged++
+			continue
+		}
+		w.changes[kept], w.places[kept] = w.changes[n], w.places[n]
+		kept++
+	}
+	clear(w.changes[kept:]) // they are not needed any more, and may be the most of it
+	w.changes, w.places = w.changes[:kept], w.places[:kept]
+	return services, instances
+}
+
+// tally is what an import does to the objects of one kind.
+type tally struct {
+	created, changed named
+	unchanged        int
+}
+
+// named are objects that are counted, and the first of them.
+type named struct {
+	n     int
+	first []string
+}
+
+func (o *named) add(c *service.Change) {
+	o.n++
+	if o.n > maxNamed {
+		return
+	}
+	name := c.ID.Namespace + "/" + c.ID.Name.Service
+	if c.ID.ID != "" {
+		name += "/" + c.ID.ID
+	}
+	o.first = append(o.first, name)
+}
+
+func (t *tally) members(b []byte, names bool) []byte {
+	b = number(member(b, "created"), int64(t.created.n))
+	b = number(member(b, "changed"), int64(t.changed.n))
+	b = number(member(b, "unchanged"), int64(t.unchanged))
+	if names {
+		b = texts(member(b, "firstCreated"), t.created.first)
+		b = texts(member(b, "firstChanged"), t.changed.first)
+	}
+	return b
+}
+
+// failUpload answers an import that could not be read to its end. at is the element it
+// came to.
+func (c *call) failUpload(err error, at string) {
+	if errors.Is(err, errElementTooLarge) {
+		c.w.Header().Set("Connection", "close")
+		c.fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("%s is too large: it must have at most %d bytes", cmp.Or(at, "a value in the body"), maxElement))
+		return
+	}
+	c.failRead(err, maxImport, fmt.Sprintf("in %s less than %d bytes of the request were received", readTimeout, uploadPace))
+}
+
+// refuseImport answers with the error of an import that had no fault by itself.
+func (c *call) refuseImport(w *importer, err error) {
+	var invalid *service.Invalid
+	if !errors.As(err, &invalid) || errors.Is(err, service.ErrNotLoaded) {
+		c.refuse(err)
+		return
+	}
+	w.noteFaults(invalid.Faults)
+	c.failFaults(http.StatusUnprocessableEntity, w.faults)
+}

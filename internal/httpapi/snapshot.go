@@ -1,0 +1,35 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+// snapshotName is what a snapshot is saved as: the name under which a store on disk
+// looks for its file, so that it need only be put into an empty directory.
+const snapshotName = "registry.db"
+
+var octetsType = []string{"application/octet-stream"}
+
+func getSnapshot(c *call) {
+	d := &download{call: c, contentType: octetsType, filename: snapshotName}
+	err := c.registry.Snapshot(d)
+	switch {
+	case err == nil || d.control != nil && d.headOnly():
+		d.end()
+	case d.failed:
+		d.breakOff()
+	case d.control != nil:
+		c.options.Log.Printf("%s: broken off: %v", c.route, err)
+		d.breakOff()
+	case errors.Is(err, service.ErrNoSnapshot):
+		c.fail(http.StatusNotFound, "the table is in memory, and there is no snapshot of it: GET /v1/export tells what it holds")
+	case errors.Is(err, service.ErrNotLoaded):
+		c.refuse(err)
+	default:
+		c.options.Log.Printf("%s: %v", c.route, err)
+		c.unavailable("the snapshot could not be made now")
+	}
+}

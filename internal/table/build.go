@@ -1,0 +1,105 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/coredns-registry/registry/service"
+
+	"github.com/benbjohnson/immutable"
+)
+
+// Builder makes a snapshot of what a store has kept. It costs less than a draft of as
+// many changes, and tells nobody of them. It belongs to one goroutine.
+type Builder struct {
+	definitions []*View
+	instances   []*Instance
+}
+
+// Define adds the definition of a service.
+func (b *Builder) Define(name service.Name, def *service.Definition) {
+	b.definitions = append(b.definitions, &View{Name: name, Definition: def})
+}
+
+// Put adds an instance, with the revision that it has.
+func (b *Builder) Put(i *Instance) { b.instances = append(b.instances, i) }
+
+// Done returns the snapshot. Every service gets the table's own revision: what it lost
+// since its last change is not known, and no entity tag may stand for two states.
+func (b *Builder) Done(revision uint64) *Snapshot {
+	s := Empty(revision)
+	s.instances = len(b.instances)
+	// Sorted items go into a tree at its end, without a search.
+	slices.SortFunc(b.instances, func(i, j *Instance) int {
+		return cmp.Or(i.Compare(j.Name), cmp.Compare(i.ID.ID, j.ID.ID))
+	})
+	services := immutable.NewMapBuilder[service.Name, *View](hasher{})
+	var holders []holder
+	for _, view := range b.views() {
+		view.Revision = revision
+		services.Set(view.Name, view)
+		s.names.Load(view.Name)
+		n, _ := s.namespaces.Get(Namespace{Name: view.Namespace})
+		n.Name = view.Namespace
+		n.Services++
+		s.namespaces.Set(n)
+		if view.Definition != nil {
+			holds := view.Name // not the view's own, which would be kept alive as long
+			for _, addr := range view.Definition.ClusterIPs {
+				holders = append(holders, holder{addr, &holds, nil})
+			}
+		}
+	}
+	s.services = services.Map()
+	for _, i := range b.instances {
+		for _, addr := range i.Addresses {
+			holders = append(holders, holder{addr, &i.ID.Name, i})
+		}
+	}
+	b.count(s)
+	slices.SortFunc(holders, func(a, b holder) int { return compareHolders(&a, &b) })
+	for _, h := range holders {
+		s.holders.Load(h)
+	}
+	return s
+}
+
+// views returns the services in order: those that are defined, and those that only have
+// instances. Each knows how many it has, and its name's strings are theirs.
+func (b *Builder) views() []*View {
+	slices.SortFunc(b.definitions, func(v, w *View) int { return v.Compare(w.Name) })
+	var views []*View
+	defined := b.definitions
+	for start := 0; start < len(b.instances); {
+		name := b.instances[start].Name
+		for len(defined) > 0 && defined[0].Compare(name) < 0 {
+			views, defined = append(views, defined[0]), defined[1:]
+		}
+		view := &View{Name: name}
+		if len(defined) > 0 && defined[0].Name == name {
+			view, defined = defined[0], defined[1:]
+		}
+		end := start
+		for ; end < len(b.instances) && b.instances[end].Name == name; end++ {
+			b.instances[end].Name = view.Name
+		}
+		// A copy: a slice of all would be kept while any of its parts is.
+		view.instances = slices.Clone(b.instances[start:end])
+		views = append(views, view)
+		start = end
+	}
+	return append(views, defined...)
+}
+
+// count adds the instances to the counts of their namespaces, which all are there.
+func (b *Builder) count(s *Snapshot) {
+	for start := 0; start < len(b.instances); {
+		n, _ := s.Namespace(b.instances[start].Namespace)
+		end := start
+		for ; end < len(b.instances) && b.instances[end].Namespace == n.Name; end++ {
+			n.count(b.instances[end].Status, 1)
+		}
+		s.namespaces.Set(n)
+		start = end
+	}
+}

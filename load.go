@@ -1,0 +1,77 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/store"
+	"github.com/coredns-registry/registry/internal/table"
+)
+
+// revisionsApart is by how much a loaded table's revisions are ahead of the store's. An
+// instance that expires takes a revision without waiting for the store; after a crash no
+// such number may stand for another change. At one expiry in each tick it lasts a day
+// of a store that fails all the time.
+const revisionsApart = 1 << 20
+
+// progressEvery is how often a load that takes long says how far it is.
+const progressEvery = time.Second
+
+// errStopped ends a load that nobody waits for any more.
+var errStopped = errors.New("the registry is being closed")
+
+func (r *Registry) stopLoading() { r.stopped.Store(true) }
+
+// load fills the table from the store. Until it returns the registry answers nothing.
+// Leases begin anew at their full length: who could not be heard has missed nothing.
+func (r *Registry) load() error {
+	var b table.Builder
+	began := r.now()
+	said, objects := began, 0
+	revision, err := r.store.store.Load(func(o store.Object) error {
+		if r.stopped.Load() {
+			return errStopped
+		}
+		objects++
+		if now := r.now(); now.Sub(said) >= progressEvery {
+			said = now
+			log.Infof("Loading the table: %d objects so far", objects)
+		}
+		if o.Instance == nil {
+			b.Define(o.ID.Name, o.Definition)
+			return nil
+		}
+		b.Put(r.revive(o))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load the table: %w", err)
+	}
+	if revision == 0 {
+		revision = uint64(r.now().UnixMilli())
+	}
+	r.lane.enter()
+	defer r.lane.leave()
+	s := b.Done(revision + revisionsApart)
+	now := r.clock.Now()
+	for i := range s.Instances() {
+		i.Lease.Renew(now)
+		r.leases.Add(i.Lease)
+	}
+	r.table.Open(s, true)
+	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps
+	_, services, instances := s.Totals()
+	log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// revive makes an instance of what the store has of it.
+func (r *Registry) revive(o store.Object) *table.Instance {
+	i := &table.Instance{ID: o.ID, Instance: *o.Instance, Revision: o.Revision, RegisteredAt: o.RegisteredAt}
+	if !i.Instance.Lease.Static() {
+		i.Lease = lease.New(i, i.Instance.Lease.Duration(), r.clock.Now())
+	}
+	return i
+}
