@@ -2,9 +2,10 @@
 # make race fuzz   the slower half; .ci/run does it all
 
 FUZZTIME ?= 5s
+SOAK_ROUNDS ?= 300
 GOFMT    := $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: all check test race fuzz bench build test-build
+.PHONY: all check test race fuzz soak bench build test-build
 
 all: check test
 
@@ -28,6 +29,11 @@ fuzz:
 		echo "fuzz $${func#func } in $${file%/*} for $(FUZZTIME)"; \
 		go test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
+
+# The real binary killed, stopped, reloaded and restored again and again: about ten minutes,
+# most of them in TestAcknowledgedSurvivesKill.
+soak:
+	SOAK_ROUNDS=$(SOAK_ROUNDS) go test -count=1 -timeout=2h -v -run='Kill|Restart|NotReady|Pause|Starved|Silent|Silence|Reload|Storm|SIGTERM|Disk' ./test
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...

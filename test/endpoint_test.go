@@ -48,7 +48,7 @@ func (e *endpoint) wants(status int, method, path, body string) (answer string, 
 }
 
 // must makes a request that the test cannot go on without.
-func (e *endpoint) must(t *testing.T, status int, method, path, body string) (answer string) {
+func (e *endpoint) must(t testing.TB, status int, method, path, body string) (answer string) {
 	t.Helper()
 	answer, err := e.wants(status, method, path, body)
 	if err != nil {
@@ -58,14 +58,14 @@ func (e *endpoint) must(t *testing.T, status int, method, path, body string) (an
 }
 
 // revision is that of the table.
-func (e *endpoint) revision(t *testing.T) uint64 {
+func (e *endpoint) revision(t testing.TB) uint64 {
 	t.Helper()
 	var status struct{ Revision uint64 }
 	decode(t, e.must(t, http.StatusOK, http.MethodGet, "/v1/status", ""), &status)
 	return status.Revision
 }
 
-func decode(t *testing.T, text string, into any) {
+func decode(t testing.TB, text string, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		t.Fatalf("%v in %s", err, text)
@@ -107,7 +107,7 @@ func operation(op, service, id string, more object) object {
 const mostOperations = 1000
 
 // batch makes all the operations, in as few batches as possible.
-func (e *endpoint) batch(t *testing.T, operations []object) {
+func (e *endpoint) batch(t testing.TB, operations []object) {
 	t.Helper()
 	for len(operations) > 0 {
 		n := min(len(operations), mostOperations)

@@ -46,7 +46,7 @@ func (j *journal) String() string {
 func (j *journal) end() int { return len(j.String()) }
 
 // wait returns when one of the texts has been written after that place, with the line.
-func (j *journal) wait(t *testing.T, from int, texts ...string) (line string) {
+func (j *journal) wait(t testing.TB, from int, texts ...string) (line string) {
 	t.Helper()
 	deadline := time.After(patience)
 	for {

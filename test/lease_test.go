@@ -46,11 +46,15 @@ func registering(s, id, a string) object {
 
 // Not parallel: it measures time.
 func TestLeasesEndOnTime(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it measures time, and would measure the race detector's")
+	}
 	s := start(t, `
 cluster.local:{$DNS} {
     bind 127.0.0.1
     registry {
         listen {$ENDPOINT}
+        eviction 100
     }
     errors
     ready {$READY}

@@ -12,7 +12,7 @@ import (
 type series map[string]float64
 
 // scrape reads what the server exports.
-func (s *server) scrape(t *testing.T) series {
+func (s *server) scrape(t testing.TB) series {
 	t.Helper()
 	response, err := http.Get(s.metrics + "/metrics")
 	if err != nil {

@@ -19,7 +19,7 @@ var given struct {
 }
 
 // freePort is one that was free just now on 127.0.0.1, for both TCP and UDP.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	given.Lock()
 	defer given.Unlock()

@@ -171,6 +171,8 @@ func onFreePorts(t *testing.T, corefile string, ports map[string]string) string 
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) == 0 || fields[0] == "bind":
+		case fields[0] == "store" && len(fields) == 3:
+			fmt.Fprintf(&out, "store disk %s\n", t.TempDir())
 		case serverBlock.MatchString(line):
 			for i, zone := range fields[:len(fields)-1] {
 				if !withPort.MatchString(zone) {

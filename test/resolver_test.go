@@ -26,7 +26,7 @@ type reply struct {
 // answerWithin is how long a server may take to answer; after it the query counts as lost.
 const answerWithin = 3 * time.Second
 
-func dial(t *testing.T, network, address string) *resolver {
+func dial(t testing.TB, network, address string) *resolver {
 	t.Helper()
 	conn, err := dns.DialTimeout(network, address, answerWithin)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *resolver) exchange(q *dns.Msg) (got reply, err error) {
 }
 
 // must asks a question that the test cannot go on without an answer to.
-func (r *resolver) must(t *testing.T, name string, qtype uint16) reply {
+func (r *resolver) must(t testing.TB, name string, qtype uint16) reply {
 	t.Helper()
 	got, err := r.ask(name, qtype)
 	if err != nil {
@@ -80,7 +80,7 @@ func (r *resolver) must(t *testing.T, name string, qtype uint16) reply {
 }
 
 // wants holds an answer to its response code and its records, as zone text without TTLs.
-func (r *resolver) wants(t *testing.T, name string, qtype uint16, rcode int, records ...string) {
+func (r *resolver) wants(t testing.TB, name string, qtype uint16, rcode int, records ...string) {
 	t.Helper()
 	got := r.must(t, name, qtype)
 	slices.Sort(records)

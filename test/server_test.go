@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ type server struct {
 	process *os.Process
 	exited  chan struct{} // closed when it has
 	state   *os.ProcessState
+	judged  bool // how it ended has been looked at
 }
 
 // start starts a CoreDNS and returns when it serves. The addresses that a Corefile needs
@@ -32,7 +34,7 @@ type server struct {
 //	ENDPOINT READY METRICS PPROF    host:port
 //
 // More of them may be given, as NAME=VALUE.
-func start(t *testing.T, corefile string, variables ...string) *server {
+func start(t testing.TB, corefile string, variables ...string) *server {
 	t.Helper()
 	s := launch(t, corefile, variables...)
 	s.log.wait(t, 0, "CoreDNS-") // told when every listener is open
@@ -47,7 +49,7 @@ func start(t *testing.T, corefile string, variables ...string) *server {
 }
 
 // launch starts a CoreDNS and does not wait for it.
-func launch(t *testing.T, corefile string, variables ...string) *server {
+func launch(t testing.TB, corefile string, variables ...string) *server {
 	t.Helper()
 	address := func() string { return "127.0.0.1:" + freePort(t) }
 	endpoint := address()
@@ -95,14 +97,14 @@ func launch(t *testing.T, corefile string, variables ...string) *server {
 }
 
 // configure writes the Corefile.
-func (s *server) configure(t *testing.T, corefile string) {
+func (s *server) configure(t testing.TB, corefile string) {
 	t.Helper()
 	if err := os.WriteFile(s.corefile, []byte(corefile), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *server) signal(t *testing.T, signal os.Signal) {
+func (s *server) signal(t testing.TB, signal os.Signal) {
 	t.Helper()
 	if err := s.process.Signal(signal); err != nil {
 		t.Errorf("send %s: %v", signal, err)
@@ -112,9 +114,40 @@ func (s *server) signal(t *testing.T, signal os.Signal) {
 // stopWithin is how long a server may take to stop.
 const stopWithin = 5 * time.Second
 
-// stop stops the server, unless that has been done, and holds it to how that must look.
-func (s *server) stop(t *testing.T) {
+// kill ends the server as the loss of its machine would. It may have exited already.
+func (s *server) kill(t testing.TB) {
 	t.Helper()
+	s.judged = true
+	if err := s.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Error(err)
+	}
+	<-s.exited
+	s.hasNothingBadInItsLog(t)
+}
+
+// refuses waits until the server has refused to start, and returns why.
+func (s *server) refuses(t testing.TB) (why string) {
+	t.Helper()
+	s.judged = true
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		s.kill(t)
+		t.Fatalf("CoreDNS has not ended within %s, want it to refuse to start:\n%s", patience, s.log)
+	}
+	if code := s.state.ExitCode(); code <= 0 {
+		t.Errorf("CoreDNS ended with code %d, want one that says it failed: %s", code, s.state)
+	}
+	s.hasNothingBadInItsLog(t)
+	return s.log.String()
+}
+
+// stop stops the server, unless that has been done, and holds it to how that must look.
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	if s.judged {
+		return
+	}
 	select {
 	case <-s.exited:
 	default:
@@ -127,9 +160,15 @@ func (s *server) stop(t *testing.T) {
 		s.signal(t, syscall.SIGABRT) // shows where every goroutine is
 		<-s.exited
 	}
+	s.judged = true
 	if code := s.state.ExitCode(); code != 0 && !s.endedUntrapped() {
 		t.Errorf("CoreDNS ended with code %d, want 0: %s", code, s.state)
 	}
+	s.hasNothingBadInItsLog(t)
+}
+
+func (s *server) hasNothingBadInItsLog(t testing.TB) {
+	t.Helper()
 	for _, bad := range []string{"panic", "Recovered", "DATA RACE"} {
 		if i := strings.Index(s.log.String(), bad); i >= 0 {
 			t.Errorf("%q is in the log:\n%s", bad, shortened(s.log.String()[i:]))
@@ -154,7 +193,7 @@ func shortened(text string) string {
 }
 
 // soon waits until a condition holds, and looks often.
-func soon(t *testing.T, what string, holds func() bool) {
+func soon(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
@@ -169,7 +208,7 @@ func soon(t *testing.T, what string, holds func() bool) {
 }
 
 // writeFile writes a file that a Corefile can name.
-func writeFile(t *testing.T, text string) (path string) {
+func writeFile(t testing.TB, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

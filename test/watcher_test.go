@@ -43,7 +43,7 @@ type watcher struct {
 
 // watch begins to follow the changes since a revision, or with the present state where that
 // is empty.
-func (e *endpoint) watch(t *testing.T, since string, events bool) *watcher {
+func (e *endpoint) watch(t testing.TB, since string, events bool) *watcher {
 	t.Helper()
 	w, err := e.follow(t.Context(), since, events)
 	if err != nil {
@@ -143,7 +143,7 @@ func (m mirror) apply(c change) error {
 }
 
 // mirrorOf is the table as the lists tell it.
-func (e *endpoint) mirrorOf(t *testing.T) mirror {
+func (e *endpoint) mirrorOf(t testing.TB) mirror {
 	t.Helper()
 	m := mirror{}
 	token := ""

@@ -1,0 +1,252 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A registry is reloaded again and again under all kinds of load. Nobody may notice.
+func TestReloadsUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"memory", "disk"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			reloads := 100 / slowness
+			if soaking > 0 {
+				reloads = max(reloads, soaking)
+			}
+			corefile := func(n int) string {
+				text := kept(fmt.Sprintf("ttl %ds\nlease 2s 1s 24h", 1+n/2%2)) // every second one changes nothing
+				if store == "memory" {
+					text = inMemory(text)
+				}
+				return text
+			}
+			s := start(t, corefile(0), "DIR="+t.TempDir())
+			s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "static"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
+			s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "leased"), `{"addresses":["192.0.2.8"],"leaseSeconds":2}`)
+			f := newFlock(t, s, 2, 50, 1)
+
+			ctx, cancel := context.WithCancel(t.Context())
+			var loading sync.WaitGroup
+			defer loading.Wait()
+			defer cancel()
+			loadRounds := s.load(ctx, t, &loading)
+			for g := range f.services {
+				loading.Go(func() {
+					every(ctx, 200*time.Millisecond, func() {
+						if err := f.beat(g); err != nil {
+							t.Error(err)
+						}
+					})
+				})
+			}
+			clients := make([]*client, 4)
+			for n := range clients {
+				c := newClient(n, 0, 600)
+				c.endpoint, clients[n] = s.endpoint, c
+				loading.Go(func() {
+					every(ctx, 5*time.Millisecond, func() {
+						if err := c.fulfil(c.wish()); err != nil && ctx.Err() == nil {
+							t.Errorf("a write: %v", err)
+						}
+					})
+				})
+			}
+			watched := s.mirrorUntilLast(t)
+
+			for n := range reloads {
+				end := s.log.end()
+				s.configure(t, corefile(n+1))
+				s.signal(t, syscall.SIGUSR1)
+				if line := s.log.wait(t, end, reloaded, notReloaded); !strings.Contains(line, reloaded) {
+					t.Fatalf("reload %d: %s", n, line)
+				}
+				if t.Failed() {
+					t.Fatalf("in reload %d", n)
+				}
+				before := loadRounds() // everybody has been served by this generation
+				soon(t, "the load goes on", func() bool { return loadRounds() > before+1 })
+			}
+			cancel()
+			loading.Wait()
+			f.isWhole(t)
+			writes := 0
+			all, _ := s.served(t)
+			for _, c := range clients {
+				writes += c.acknowledged
+				if _, wrong := c.settle(all); wrong != "" {
+					t.Errorf("client %s: %s", c.id, wrong)
+				}
+			}
+			s.must(t, http.StatusCreated, http.MethodPut, instancePath("last", "last"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
+			got, err := watched()
+			if err != nil {
+				t.Errorf("the watcher from before all reloads: %v", err)
+			}
+			if want := s.mirrorOf(t); !reflect.DeepEqual(got, want) {
+				t.Errorf("the watcher has\n%v\nwant\n%v", got, want)
+			}
+			t.Logf("%d reloads, %d rounds of load, %d writes", reloads, loadRounds(), writes)
+		})
+	}
+}
+
+// mirrorUntilLast follows the table on one connection, until an instance called last is
+// there; what it returns waits for that. No change may be told twice, or out of order.
+func (s *server) mirrorUntilLast(t *testing.T) func() (mirror, error) {
+	t.Helper()
+	w := s.watch(t, "", false)
+	m, failed := mirror{}, make(chan error, 1)
+	go func() {
+		failed <- func() error {
+			synced, before := false, uint64(0)
+			for {
+				c, err := w.next()
+				if err == nil {
+					err = m.apply(c)
+				}
+				switch {
+				case err != nil:
+					return err
+				case c.Type == "synced":
+					synced, before = true, c.Revision
+				case synced && c.Revision < before:
+					return fmt.Errorf("revision %d after %d", c.Revision, before)
+				case synced:
+					before = c.Revision
+				}
+				if c.ID == "last" {
+					return nil
+				}
+			}
+		}()
+	}()
+	return func() (mirror, error) {
+		select {
+		case err := <-failed:
+			return m, err
+		case <-time.After(patience):
+			return nil, fmt.Errorf("it has not been told all within %s", patience)
+		}
+	}
+}
+
+// What a reload cannot change it refuses, and then all is as it was.
+func TestReloadThatCannotBeLeavesAllAsItWas(t *testing.T) {
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	s := start(t, kept("ttl 5s"), "DIR="+dir, "OTHERDIR="+other, "OTHER=127.0.0.1:"+freePort(t))
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "static"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "leased"), `{"addresses":["192.0.2.8"],"leaseSeconds":2}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	var loading sync.WaitGroup
+	count := s.load(ctx, t, &loading)
+	defer loading.Wait()
+	defer cancel()
+	w := s.mirrorUntilLast(t)
+	good := kept("ttl 7s")
+	replaced := func(old, with string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("%q is not in the Corefile", old)
+		}
+		return strings.ReplaceAll(good, old, with)
+	}
+	for _, tt := range []struct{ what, corefile, says string }{
+		{"another listen", replaced("listen {$ENDPOINT}", "listen {$OTHER}"), "restart"},
+		{"no store", replaced("store disk {$DIR}", ""), "restart"},
+		{"another store", replaced("store disk {$DIR}", "store memory"), "restart"},
+		{"another directory", replaced("store disk {$DIR}", "store disk {$OTHERDIR}"), "restart"},
+		{"another listen and directory", replaced("listen {$ENDPOINT}\n        store disk {$DIR}", "listen {$OTHER}\n        store disk {$OTHERDIR}"), "restart"},
+		{"one more table on the same directory", good + `
+example.org:{$DNS2} {
+    bind 127.0.0.1
+    registry {
+        listen {$OTHER}
+        store disk {$DIR}
+    }
+}`, "store disk"},
+		{"an eviction that is none", kept("eviction 101"), "eviction"},
+		{"a lease that is none", kept("lease 1s 2s 3s"), "lease"},
+		{"nothing that parses", "cluster.local {", ""},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			end := s.log.end()
+			s.configure(t, tt.corefile)
+			s.signal(t, syscall.SIGUSR1)
+			line := s.log.wait(t, end, notReloaded, reloaded)
+			if strings.Contains(line, reloaded) || !strings.Contains(s.log.String()[end:], tt.says) {
+				t.Errorf("got %s, want an error with %q in it", line, tt.says)
+			}
+			status, answer, err := s.do(http.MethodPut, instancePath("web", "new"), `{"addresses":["192.0.2.9"]}`)
+			if err != nil || status >= 300 || !strings.Contains(answer, `"leaseSeconds":30`) {
+				t.Errorf("a write afterwards: %d, %v, %s", status, err, answer)
+			}
+			if ttl := s.ttl(t); ttl != 5 {
+				t.Errorf("the TTL is %d, want 5 as before", ttl)
+			}
+			before := count()
+			soon(t, "the load goes on", func() bool { return count() > before+20 })
+		})
+	}
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("last", "last"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
+	if _, err := w(); err != nil {
+		t.Errorf("the watcher from before: %v", err)
+	}
+	cancel()
+	loading.Wait()
+	s.kill(t)
+	s = start(t, good, "DIR="+dir) // nothing of it went elsewhere
+	s.must(t, http.StatusOK, http.MethodGet, instancePath("last", "last"), "")
+}
+
+// ttl is that of an instance which is static.
+func (s *server) ttl(t *testing.T) uint32 {
+	t.Helper()
+	got := dial(t, "udp", s.dns).must(t, under("static.web"), dns.TypeA)
+	if len(got.Answer) == 0 {
+		t.Fatalf("no answer\n%s", got.Msg)
+	}
+	return got.Answer[0].Header().Ttl
+}
+
+func TestReloadedLeaseAndEvictionTakeEffect(t *testing.T) {
+	t.Parallel()
+	s := start(t, kept("lease 40s"), "DIR="+t.TempDir())
+	wants := func(id string, status, seconds int) {
+		t.Helper()
+		answer := s.must(t, status, http.MethodPut, instancePath("web", id), `{"addresses":["192.0.2.7"]}`)
+		var i struct {
+			LeaseSeconds int
+			ExpiresAt    time.Time
+		}
+		decode(t, answer, &i)
+		if left := time.Until(i.ExpiresAt); i.LeaseSeconds != seconds || (left-time.Duration(seconds)*time.Second).Abs() > 2*slowness*time.Second {
+			t.Errorf("%s has a lease of %d s that ends in %s, want %d", id, i.LeaseSeconds, left, seconds)
+		}
+	}
+	wants("before", http.StatusCreated, 40)
+	s.configure(t, kept("lease 90s 60s 2m\neviction 7 3"))
+	end := s.log.end()
+	s.signal(t, syscall.SIGUSR1)
+	s.log.wait(t, end, reloaded)
+	wants("after", http.StatusCreated, 90)
+	wants("before", http.StatusOK, 90) // registered again
+	s.must(t, http.StatusUnprocessableEntity, http.MethodPut, instancePath("web", "short"), `{"addresses":["192.0.2.7"],"leaseSeconds":40}`)
+	var status struct {
+		Evictions struct{ Percent, Floor, SpanSeconds int }
+	}
+	decode(t, s.must(t, http.StatusOK, http.MethodGet, "/v1/status", ""), &status)
+	if e := status.Evictions; e.Percent != 7 || e.Floor != 3 || e.SpanSeconds != 90 {
+		t.Errorf("the status tells of evictions %+v, want 7, 3, 90", e)
+	}
+}
