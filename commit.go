@@ -90,23 +90,24 @@ func (r *Registry) commit(group []*pending) {
 	}
 }
 
-// renewed returns the transaction of changes that only renew leases, by heartbeat or by the same
-// registration again, once it has renewed them; nil if there is more to them. It
+// renewed returns the transaction of changes that only renew leases, by heartbeat or by the
+// same registration again, once it has renewed them; nil if there is more to them. It
 // waits for no writer and no store: who renews this way must not be evicted when the
-// store hangs.
-func (r *Registry) renewed(changes []service.Change) *transaction {
-	state := r.table.Load()
+// store hangs. It drafts nothing, since that is for those in the lane.
+func (r *Registry) renewed(state *table.State, changes []service.Change) *transaction {
 	if state == nil {
 		return nil
 	}
-	t := r.begin(state.Snapshot)
+	t := &transaction{rules: r.rules.Load(), at: r.clock.Now()}
 	for n := range changes {
-		if !t.repeats(&changes[n]) {
+		i := state.Instance(changes[n].ID)
+		if i == nil || i.Lease.Ended() || !t.repeats(&changes[n], i) {
 			return nil
 		}
-		t.apply(n, &changes[n])
+		t.renewed = append(t.renewed, i.Lease)
+		t.results = append(t.results, table.Result{Revision: i.Revision, Instance: i, View: state.Service(i.Name)})
 	}
-	if len(t.faults) > 0 || t.draft.Changed() || !t.renewAll() {
+	if !t.renewAll() {
 		return nil
 	}
 	return t

@@ -82,9 +82,10 @@ func (r *Registry) State() *table.State { return r.table.Load() }
 // arrived is when the changes came in. The results stand in the order of the changes;
 // revision is that of the table with them.
 func (r *Registry) Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
-	if t := r.renewed(changes); t != nil {
+	state := r.table.Load()
+	if t := r.renewed(state, changes); t != nil {
 		r.metrics.applied(t, r.now().Sub(arrived))
-		return t.results, t.revision(), nil
+		return t.results, state.Revision, nil
 	}
 	q := &pending{changes: changes, done: make(chan struct{})}
 	r.waiting.add(q)

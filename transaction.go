@@ -124,18 +124,17 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	return result, nil
 }
 
-// repeats reports whether a change says only what is known already.
-func (t *transaction) repeats(c *service.Change) bool {
+// repeats reports whether a change says nothing but what is known of an instance.
+func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
+	if meets(c, known) != nil || len(t.check(c)) > 0 {
+		return false
+	}
 	switch c.Op {
 	case service.Renew:
 		return true
 	case service.Register:
-		was := t.living(c.ID)
-		if was == nil {
-			return false
-		}
-		is := t.resolve(c, was)
-		return was.Instance.Equal(&is)
+		is := t.resolve(c, known)
+		return known.Instance.Equal(&is)
 	}
 	return false
 }

@@ -35,7 +35,8 @@ const (
 
 func (k Kind) String() string { return [...]string{"instance", "service"}[k] }
 
-// Edit begins a draft of the next revision. The snapshot itself stays as it is.
+// Edit begins a draft of the next revision. The snapshot itself stays as it is. Only one
+// goroutine at a time may begin drafts: trees note that they are copied.
 func (s *Snapshot) Edit() *Draft {
 	return &Draft{base: s, next: &Snapshot{
 		Revision:   s.Revision + 1,
