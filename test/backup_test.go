@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,7 +17,7 @@ import (
 func TestSnapshotInAStormIsTheTableAtOneMoment(t *testing.T) {
 	t.Parallel()
 	s := start(t, kept(""), "DIR="+t.TempDir())
-	w := s.watch(t, "", false)
+	history := s.historyUntilLast(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var storm sync.WaitGroup
 	defer storm.Wait()
@@ -35,35 +36,30 @@ func TestSnapshotInAStormIsTheTableAtOneMoment(t *testing.T) {
 		from, to uint64 // revisions before and after
 	}
 	var all []snapshot
-	for range roundsOf(4) {
+	for n := range roundsOf(4) {
 		<-time.After(100 * slowness * time.Millisecond)
 		is := snapshot{dir: t.TempDir(), from: s.endpoint.revision(t)}
 		s.download(t, "/v1/snapshot", filepath.Join(is.dir, "registry.db"))
+		// What is kept is seen a moment later: at the latest when a write that came after it is.
+		s.must(t, http.StatusCreated, http.MethodPut, instancePath("after", fmt.Sprintf("snapshot-%d", n)), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
 		is.to = s.endpoint.revision(t)
 		all = append(all, is)
 	}
 	cancel()
 	storm.Wait()
 	s.must(t, http.StatusCreated, http.MethodPut, instancePath("last", "last"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
-	var history []change
-	for {
-		c, err := w.next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.ID == "last" {
-			break
-		}
-		history = append(history, c)
+	told, err := history()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for n, is := range all {
 		restored := start(t, kept(""), "DIR="+is.dir)
 		got := restored.mirrorOf(t)
-		at := momentOf(t, history, got, is.from, is.to)
+		at := momentOf(t, told, got, is.from, is.to)
 		if at == 0 {
 			t.Errorf("snapshot %d, between the revisions %d and %d: its %d objects were never the table", n, is.from, is.to, len(got))
 		}
-		t.Logf("snapshot %d: %d objects, of revision +%d between +0 and +%d", n, len(got), at-is.from, is.to-is.from)
+		t.Logf("snapshot %d: %d objects, of revision %d between %d and %d", n, len(got), at, is.from, is.to)
 		// It is a table like any other, whose revisions go on.
 		if now := restored.endpoint.revision(t); now < at {
 			t.Errorf("a table restored from revision %d is at %d", at, now)
@@ -71,6 +67,26 @@ func TestSnapshotInAStormIsTheTableAtOneMoment(t *testing.T) {
 		restored.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "another"), `{"addresses":["192.0.2.7"]}`)
 		restored.stop(t)
 	}
+}
+
+// historyUntilLast collects all changes, until an instance called last is there; what it
+// returns waits for that.
+func (s *server) historyUntilLast(t *testing.T) func() ([]change, error) {
+	t.Helper()
+	w := s.watch(t, "", false)
+	var history []change
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			c, err := w.next()
+			if err != nil || c.ID == "last" {
+				failed <- err
+				return
+			}
+			history = append(history, c)
+		}
+	}()
+	return func() ([]change, error) { err := <-failed; return history, err }
 }
 
 // momentOf is the first revision in a range at which the table was that; 0 where there is none.

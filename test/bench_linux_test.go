@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -81,7 +82,7 @@ func registerOver(conn net.Conn, answers *bufio.Reader, n int) error {
 	if response.StatusCode != http.StatusCreated {
 		return fmt.Errorf("got %s", response.Status)
 	}
-	_, err = answers.Discard(int(response.ContentLength))
+	_, err = io.Copy(io.Discard, response.Body)
 	return err
 }
 

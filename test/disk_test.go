@@ -73,7 +73,7 @@ func TestDiskTroubleCostsWritesAndNothingElse(t *testing.T) {
 			tt.begin(t, dir)
 			asker := dial(t, "udp", s.dns)
 			present := under("web") + " A 192.0.2.7"
-			for gone := false; !gone; gone = time.Since(silence) > leaseLength+endsWithin {
+			for gone := false; !gone; gone = s.isOver(leaseLength, silence) {
 				s.must(t, http.StatusNoContent, http.MethodPut, heartbeatPath("web", "alive"), "")
 				got := asker.must(t, under("web"), dns.TypeA)
 				if !has(got.Answer, "192.0.2.7") || !has(got.Answer, "192.0.2.8") {
@@ -162,7 +162,7 @@ func TestDiskThatHangsCostsWritesAndNothingElse(t *testing.T) {
 		written <- err
 	}()
 	asker := dial(t, "udp", s.dns)
-	for gone := false; !gone; gone = time.Since(silence) > leaseLength+endsWithin {
+	for gone := false; !gone; gone = s.isOver(leaseLength, silence) {
 		s.mustBeat(t)
 		if got := asker.must(t, under("web"), dns.TypeA); !has(got.Answer, "192.0.2.8") || has(got.Answer, "192.0.2.10") {
 			t.Fatalf("while the disk hangs: want 192.0.2.8, not 192.0.2.10\n%s", got.Msg)

@@ -207,13 +207,18 @@ func (s *server) watchThemLeave(t *testing.T, all [][]*silent) {
 	}
 }
 
+// isOver reports whether all leases of that length have ended that were renewed last then.
+func (s *server) isOver(lease time.Duration, renewed time.Time) bool {
+	return time.Since(renewed) > lease+endsWithin+s.unheard()
+}
+
 var unheardLine = regexp.MustCompile(`No heartbeat could be heard for (\S+):`)
 
 // unheard is the time that leases were prolonged by, since the process did not run.
 func (s *server) unheard() (sum time.Duration) {
 	for _, match := range unheardLine.FindAllStringSubmatch(s.log.String(), -1) {
 		d, _ := time.ParseDuration(match[1])
-		sum += d
+		sum += d + time.Millisecond // it is rounded
 	}
 	return sum
 }

@@ -146,7 +146,7 @@ func TestHeartbeatsThatCameInAPauseCount(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				<-time.After(leaseLength - 250*time.Millisecond)
+				<-time.After(leaseLength - min(250*ms, length/2))
 				f.signal(t, syscall.SIGSTOP)
 				began := time.Now()
 				var beating sync.WaitGroup
