@@ -157,7 +157,7 @@ func every(ctx context.Context, d time.Duration, do func()) {
 }
 
 // closeWithin is how long requests may take to end when the endpoint closes.
-const closeWithin = 4 * time.Second
+const closeWithin = 3 * time.Second
 
 // close lets requests end. That some client is not done in time is no failure of ours.
 func (e *endpoint) close() error {

@@ -91,7 +91,7 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 		sum.acknowledged, sum.refused = sum.acknowledged+c.acknowledged, sum.refused+c.refused
 	}
 	t.Logf("%+v", sum)
-	if sum.acknowledged == 0 || sum.refused == 0 {
+	if sum.acknowledged == 0 || sum.refused == 0 && !raceEnabled { // with which few rounds are few requests
 		t.Error("there was no storm")
 	}
 }
