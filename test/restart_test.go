@@ -125,7 +125,9 @@ func TestNotReadyUntilTheTableIsLoaded(t *testing.T) {
 				t.Skip("it was loaded before anybody could ask")
 			}
 			t.Logf("%d times SERVFAIL", servfails)
-			s.log.wait(t, 0, "objects so far")
+			if soaking > 0 { // a small table may have been read by the time that it was stopped
+				s.log.wait(t, 0, "objects so far")
+			}
 			s.log.wait(t, 0, fmt.Sprintf("with %d instances", instances))
 			return
 		}
