@@ -162,7 +162,7 @@ func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
 	}
 }
 
-// publish makes a transaction's changes visible. The lane is held.
+// publish makes a transaction's changes visible. The caller is in the lane.
 func (r *Registry) publish(t *transaction) {
 	if !t.draft.Changed() {
 		return

@@ -116,7 +116,7 @@ func (r *Registry) due(now lease.Time) []any {
 }
 
 // dropEnded takes instances out of the table whose leases have ended. It does not wait
-// for the store, which is told with the next commit. The lane is held.
+// for the store, which is told with the next commit. The caller is in the lane.
 func (r *Registry) dropEnded() {
 	gone := r.ended.take()
 	if len(gone) == 0 {

@@ -36,8 +36,8 @@ type preparedKey struct {
 	most   int
 }
 
-// Zones returns a Zone for each origin, the most specific first. Reverse zones lead into
-// the first one that is none; there must be such. Each zone has the name servers'
+// Zones returns a Zone for each origin, in their order. Reverse zones lead into the first
+// one that is none; there must be such. Each zone has the name servers'
 // addresses at ns.dns, and gives at most so many records in one answer, or all if most
 // is 0.
 func Zones(origins []string, nameServers []netip.Addr, most int) []*Zone {
