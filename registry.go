@@ -2,7 +2,6 @@ package registry
 
 import (
 	"errors"
-
 	"sync/atomic"
 	"time"
 

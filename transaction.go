@@ -124,19 +124,19 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	return result, nil
 }
 
-// repeats reports whether a change says nothing but what is known of an instance.
+// repeats reports whether a change says nothing but what is known of an instance. Most do
+// not, and are judged in the lane: so what tells them apart comes first.
 func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
-	if meets(c, known) != nil || len(t.check(c)) > 0 {
-		return false
-	}
 	switch c.Op {
 	case service.Renew:
-		return true
 	case service.Register:
-		is := t.resolve(c, known)
-		return known.Instance.Equal(&is)
+		if is := t.resolve(c, known); !known.Instance.Equal(&is) {
+			return false
+		}
+	default:
+		return false
 	}
-	return false
+	return meets(c, known) == nil && len(t.check(c)) == 0
 }
 
 // resolve fills in what the client left open: by what is known, else by the rules.
