@@ -65,12 +65,7 @@ func (h *hostSets) atLabel(label string) func(yield func(*table.Instance, []neti
 func (h *hostSets) addresses(label string, family func(netip.Addr) bool) *set {
 	var b builder
 	for i, addrs := range h.atLabel(label) {
-		b.begin()
-		for _, addr := range addrs {
-			if family(addr) {
-				b.addAddress("", addr, i)
-			}
-		}
+		b.addFamily(addrs, family, i)
 	}
 	return b.set()
 }

@@ -132,12 +132,7 @@ func (s asked) addresses(family func(netip.Addr) bool) *set {
 		return b.set()
 	}
 	for i := range s.instances {
-		b.begin()
-		for _, addr := range i.Addresses {
-			if family(addr) {
-				b.addAddress("", addr, i)
-			}
-		}
+		b.addFamily(i.Addresses, family, i)
 	}
 	return b.set()
 }
@@ -229,6 +224,17 @@ func leased(i *table.Instance) record {
 		return record{}
 	}
 	return record{leases: []*lease.Lease{i.Lease}}
+}
+
+// addFamily adds those of an instance's addresses that are of a family, as its first
+// records.
+func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, i *table.Instance) {
+	b.begin()
+	for _, addr := range addrs {
+		if family(addr) {
+			b.addAddress("", addr, i)
+		}
+	}
 }
 
 func (b *builder) addAddress(owner string, addr netip.Addr, i *table.Instance) {
