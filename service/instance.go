@@ -32,6 +32,11 @@ type Instance struct {
 
 	// Status is the zero value when the client left it open.
 	Status Status
+
+	// Owner is the NAME of the credential that registered the instance; empty where the
+	// endpoint asked for none. It is not the client's to say: the registry sets it, to at
+	// most MaxOwnerBytes.
+	Owner string
 }
 
 // Equal reports whether two instances say the same.
@@ -44,7 +49,8 @@ func (i *Instance) Equal(j *Instance) bool {
 		i.Zone == j.Zone &&
 		slices.Equal(i.Metadata, j.Metadata) &&
 		i.Lease == j.Lease &&
-		i.Status == j.Status
+		i.Status == j.Status &&
+		i.Owner == j.Owner
 }
 
 // Hosts yields the labels below its service that lead to the instance, each with the

@@ -16,6 +16,11 @@ const (
 	MaxMetadataPair  = 254 // with "=" it fills a character-string of TXT (RFC 1035, section 3.3)
 )
 
+// MaxOwnerBytes is the most an owner may have: as much as a SPIFFE ID, the longest name
+// that a certificate has in practice. Who makes an owner keeps to it; a store may refuse
+// to keep more.
+const MaxOwnerBytes = 2048
+
 // Check returns everything that is wrong with the change by itself, whatever the
 // table holds. The faults carry no change number.
 func (c *Change) Check() []Fault {
