@@ -63,7 +63,7 @@ func createBuckets(tx *bbolt.Tx) error {
 		return err
 	}
 	return errors.Join(
-		meta.Put(formatKey, []byte{format}),
+		meta.Put(formatKey, []byte{firstFormat}),
 		meta.Put(stateKey, state{}.encode()))
 }
 

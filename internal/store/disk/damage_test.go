@@ -307,7 +307,7 @@ func TestFilesOfOthersAreRefused(t *testing.T) {
 		change   func(tx *bbolt.Tx) error
 		want     string
 	}{
-		{"the next format", put(metaBucket, formatKey, []byte{2}), "a newer version wrote it, in format 2 where this one knows 1; start that version"},
+		{"the next format", put(metaBucket, formatKey, []byte{3}), "a newer version wrote it, in format 3 where this one knows 2; start that version"},
 		{"a far format, with all else changed", func(tx *bbolt.Tx) error {
 			return errors.Join(
 				put(metaBucket, formatKey, binary.AppendUvarint(nil, 300))(tx),
@@ -345,7 +345,8 @@ func TestRecordsWithMoreInThemAreRefused(t *testing.T) {
 		key, value []byte
 		want       string
 	}{
-		{"a field that is not known", encodeKey(static.ID), append(must(encodeObject(&static)).value, 13<<3, 1), "field 13 is not known"},
+		{"a field that is not known", encodeKey(static.ID), append(must(encodeObject(&static)).value, 14<<3, 1), "field 14 is not known"},
+		{"an owner that is too long", encodeKey(static.ID), ownerOf(service.MaxOwnerBytes + 1), "field 13 has 2049 bytes"},
 		{"one of a definition", encodeKey(defined.ID), []byte{8 << 3, 1}, "field 8 is not known"},
 		{"a status that is not known", encodeKey(static.ID), []byte{12 << 3, 4}, "too large"},
 		{"a key that is none", []byte("default"), nil, "is no key"},
@@ -361,6 +362,13 @@ func TestRecordsWithMoreInThemAreRefused(t *testing.T) {
 			refused(t, dir, tc.want)
 		})
 	}
+}
+
+// ownerOf is the value of an instance with an owner of that length and nothing else.
+func ownerOf(length int) []byte {
+	var m message
+	m.text(ownerField, strings.Repeat("o", length))
+	return m
 }
 
 // A record that was changed on the disk is found out by the next start even where a commit

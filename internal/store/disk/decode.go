@@ -14,7 +14,8 @@ import (
 )
 
 // decoder reads records. What it returns is the caller's, but for strings, which it
-// shares between records where they are the same: a million instances have few zones.
+// shares between records where they are the same: a million instances have few zones and
+// few owners.
 type decoder struct {
 	name    service.Name // of the last record
 	strings [4096]string // some of those seen, each in the place of its hash
@@ -70,6 +71,8 @@ func (d *decoder) instance(o *store.Object, f *fields) {
 			i.Lease = service.LeaseOf(f.int32())
 		case statusField:
 			i.Status = service.Status(f.uint(uint64(service.Down)))
+		case ownerField:
+			i.Owner = d.owner(f)
 		default:
 			f.unknown()
 		}
@@ -180,6 +183,14 @@ func (d *decoder) hostname(id string, b []byte) string {
 		return id
 	}
 	return string(b)
+}
+
+func (d *decoder) owner(f *fields) string {
+	b := f.bytes()
+	if len(b) > service.MaxOwnerBytes {
+		f.fail("field %d has %d bytes, which is too long", f.number, len(b))
+	}
+	return d.string(b)
 }
 
 // string returns the text, by the same string as before where that is remembered.

@@ -116,13 +116,6 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-func try(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // mounted mounts a file system for the test.
 func mounted(t *testing.T, source, kind, options string) (dir string) {
 	t.Helper()

@@ -149,6 +149,7 @@ func TestABatchThatCannotBeKeptChangesNothing(t *testing.T) {
 		"an address that is none":              func(o *store.Object) { o.Instance.Addresses = make([]netip.Addr, 1) },
 		"a status that is none":                func(o *store.Object) { o.Instance.Status = 4 },
 		"seconds of a lease not given":         func(o *store.Object) { o.Instance.Lease = service.Lease{Seconds: 3} },
+		"an owner that is too long":            func(o *store.Object) { o.Instance.Owner = strings.Repeat("o", service.MaxOwnerBytes+1) },
 		"a type that is none": func(o *store.Object) {
 			*o = storetest.Defined("default", "web")
 			o.Definition.Type = 3
@@ -193,6 +194,13 @@ func closed(t testing.TB, s *Store) {
 func commit(t testing.TB, s *Store, objects ...store.Object) {
 	t.Helper()
 	if err := s.Commit(batch(s, objects...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func try(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -28,6 +28,7 @@ const (
 	metadataField          = 10
 	leaseField             = 11
 	statusField            = 12
+	ownerField             = 13
 
 	typeField            = 2
 	clusterIPField       = 3
@@ -93,6 +94,10 @@ func (m *message) instance(o *store.Object) error {
 		err = errors.Join(err, fmt.Errorf("status %d is not known", i.Status))
 	}
 	m.number(statusField, uint64(i.Status))
+	if n := len(i.Owner); n > service.MaxOwnerBytes {
+		err = errors.Join(err, fmt.Errorf("its owner has %d bytes: at most %d can be kept", n, service.MaxOwnerBytes))
+	}
+	m.text(ownerField, i.Owner)
 	return err
 }
 

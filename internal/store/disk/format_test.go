@@ -16,6 +16,7 @@ import (
 
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/storetest"
+	"github.com/coredns-registry/registry/service"
 )
 
 var update = flag.Bool("update", false, "write the file of the present format in testdata anew")
@@ -23,9 +24,7 @@ var update = flag.Bool("update", false, "write the file of the present format in
 // Each format that ever was has a file in testdata, with what is in it beside it. It is
 // never written again once a version with that format is released.
 func TestFilesOfEveryFormatAreRead(t *testing.T) {
-	if native.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("bbolt writes in the machine's byte order, and the files are of little-endian ones")
-	}
+	littleEndian(t)
 	if *update {
 		writeFormat(t)
 	}
@@ -61,6 +60,105 @@ func TestFilesOfEveryFormatAreRead(t *testing.T) {
 			closed(t, s)
 			holds(t, dir, got)
 		})
+	}
+}
+
+// A version of an older format opens the file as long as nothing is in it that it could
+// not tell, and by no means from then on: one transaction brings both.
+func TestTheFormatRisesWithTheFirstThingThatNeedsIt(t *testing.T) {
+	owned, disowned := storetest.Static("owned"), storetest.Static("owned")
+	owned.Instance.Owner = "team-1"
+	for _, begin := range []struct {
+		sentence string
+		file     []byte
+	}{
+		{"a new file", nil},
+		{"a file that a version of format 1 left", must(os.ReadFile("testdata/format-1.db"))},
+	} {
+		t.Run(begin.sentence, func(t *testing.T) {
+			dir := t.TempDir()
+			if begin.file != nil {
+				littleEndian(t)
+				try(t, os.WriteFile(filepath.Join(dir, FileName), begin.file, 0o600))
+			}
+			for _, tc := range []struct {
+				sentence string
+				batch    store.Batch
+				want     byte
+			}{
+				{"nothing changed", store.Batch{}, 1},
+				{"an instance without an owner", store.Batch{Put: []store.Object{storetest.Static("1")}}, 1},
+				{"a definition", store.Batch{Put: []store.Object{storetest.Defined("default", "web")}}, 1},
+				{"an instance with an owner, among others", store.Batch{Put: []store.Object{storetest.Static("2"), owned, storetest.Static("3")}}, 2},
+				{"the owner is gone again", store.Batch{Put: []store.Object{disowned}}, 2},
+				{"the instance too", store.Batch{Delete: []service.ID{owned.ID}}, 2},
+			} {
+				s := opened(t, dir)
+				txid := s.txid
+				tc.batch.Revision = s.kept.revision + 1
+				try(t, s.Commit(tc.batch))
+				if got := formatOf(t, s); got != tc.want || s.txid != txid+1 {
+					t.Errorf("%s: format %d after %d transactions, want %d after one", tc.sentence, got, s.txid-txid, tc.want)
+				}
+				copied := restored(t, s)
+				if got := formatOf(t, copied); got != tc.want || copied.kept != s.kept {
+					t.Errorf("%s: the snapshot is of format %d with %+v, want %d with %+v", tc.sentence, got, copied.kept, tc.want, s.kept)
+				}
+				closed(t, s)
+			}
+		})
+	}
+}
+
+func TestACommitThatIsUndoneRaisesNoFormat(t *testing.T) {
+	f := newFailing(t, t.TempDir())
+	kept, txid := f.kept, f.txid
+	lost := storetest.Static("lost")
+	lost.Instance.Owner = "team-1"
+	commit(t, f.Store, lost)
+	f.kept, f.txid, f.failed = kept, txid, errors.New("the flush failed")
+	f.succeeds("b")
+	if got := formatOf(t, f.Store); got != 1 {
+		t.Errorf("got format %d, and no owner was kept", got)
+	}
+	f.holds()
+}
+
+func TestASnapshotOfAnOlderFormatIsAFileOfIt(t *testing.T) {
+	littleEndian(t)
+	dir := t.TempDir()
+	try(t, os.WriteFile(filepath.Join(dir, FileName), must(os.ReadFile("testdata/format-1.db")), 0o600))
+	s := opened(t, dir)
+	copied := restored(t, s)
+	if got := formatOf(t, copied); got != 1 || copied.kept != s.kept {
+		t.Errorf("got format %d with %+v, want 1 with %+v", got, copied.kept, s.kept)
+	}
+}
+
+// formatOf is what the file says.
+func formatOf(t *testing.T, s *Store) (format byte) {
+	t.Helper()
+	try(t, s.db.View(func(tx *bbolt.Tx) error {
+		format = tx.Bucket(metaBucket).Get(formatKey)[0]
+		return nil
+	}))
+	return format
+}
+
+// restored is a store opened from a snapshot.
+func restored(t *testing.T, s *Store) *Store {
+	t.Helper()
+	var b bytes.Buffer
+	try(t, s.Snapshot(&b))
+	dir := t.TempDir()
+	try(t, os.WriteFile(filepath.Join(dir, FileName), b.Bytes(), 0o600))
+	return opened(t, dir)
+}
+
+// littleEndian skips a test that reads a file of testdata.
+func littleEndian(t *testing.T) {
+	if native.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("bbolt writes in the machine's byte order, and the files are of little-endian ones")
 	}
 }
 

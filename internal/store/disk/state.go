@@ -9,8 +9,15 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// format is the number of the format that this version writes.
-const format = 1
+// format is the number of the newest format that this version knows.
+const format = 2
+
+// A file is of the lowest format that can tell what is in it, so that an older version can
+// be gone back to as long as nothing would be lost by it.
+const (
+	firstFormat = 1 // of a new file
+	ownerFormat = 2 // of one with an instance that has an owner
+)
 
 // The buckets, and the keys of the first.
 var (

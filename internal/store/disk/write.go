@@ -14,6 +14,7 @@ type write struct {
 	revision uint64
 	puts     []record
 	deletes  [][]byte // keys
+	owners   bool     // some instance has one: that takes ownerFormat
 }
 
 type record struct{ key, value []byte }
@@ -26,6 +27,7 @@ func encode(b store.Batch) (write, error) {
 		if w.puts[n], err = encodeObject(&b.Put[n]); err != nil {
 			return write{}, err
 		}
+		w.owners = w.owners || b.Put[n].Instance != nil && b.Put[n].Instance.Owner != ""
 	}
 	for n, id := range b.Delete {
 		w.deletes[n] = encodeKey(id)
@@ -55,6 +57,11 @@ func (w *write) apply(tx *bbolt.Tx) (state, error) {
 		is.forget(objects, r.key)
 		is.add(r.key, r.value)
 		if err := objects.Put(r.key, r.value); err != nil {
+			return state{}, err
+		}
+	}
+	if w.owners { // no file is of a higher format, so this lowers none
+		if err := meta.Put(formatKey, []byte{ownerFormat}); err != nil {
 			return state{}, err
 		}
 	}

@@ -53,6 +53,7 @@ func Typical(n int) store.Object {
 	o.Instance.Zone = "eu-west-1a"
 	o.Instance.Metadata = service.Metadata{{Key: "commit", Value: fmt.Sprintf("%016x", uint64(n)*0x9e3779b97f4a7c)}, {Key: "version", Value: "1.4.2"}}
 	o.Instance.Lease = service.LeaseOf(30)
+	o.Instance.Owner = fmt.Sprintf("team-%d", n/1000)
 	return o
 }
 
@@ -116,13 +117,18 @@ func Objects() []store.Object {
 		instance("metadata", func(o *store.Object) {
 			o.Instance.Metadata = service.Metadata{{Key: "", Value: "="}, {Key: "a"}, {Key: "b", Value: "é=\x00"}, {Key: "c", Value: strings.Repeat("v", 253)}}
 		}),
-		instance("not-utf-8", func(o *store.Object) { o.Instance.Metadata = service.Metadata{{Key: "k", Value: "\xff"}} }),
+		instance("not-utf-8", func(o *store.Object) {
+			o.Instance.Metadata, o.Instance.Owner = service.Metadata{{Key: "k", Value: "\xff"}}, "\xff"
+		}),
 		instance("leased", func(o *store.Object) { o.Instance.Lease = service.LeaseOf(30) }),
 		instance("long", func(o *store.Object) { o.Instance.Lease = service.LeaseOf(math.MaxInt32) }),
 		instance("not-given", func(o *store.Object) { o.Instance.Lease = service.Lease{} }),
 		instance("draining", func(o *store.Object) { o.Instance.Status = service.Draining }),
 		instance("down", func(o *store.Object) { o.Instance.Status = service.Down }),
 		instance("unset", func(o *store.Object) { o.Instance.Status = service.Unset }),
+		instance("owned", func(o *store.Object) { o.Instance.Owner = "team-1" }),
+		instance("owned-by-a-uri", func(o *store.Object) { o.Instance.Owner = "spiffe://example.org/ns/default/sa/web" }),
+		instance("owned-at-length", func(o *store.Object) { o.Instance.Owner = strings.Repeat("o", service.MaxOwnerBytes) }),
 		instance("never", func(o *store.Object) { o.RegisteredAt = time.Time{} }),
 		instance("before-1970", func(o *store.Object) { o.RegisteredAt = time.Unix(-1, 1).UTC() }),
 		instance("late", func(o *store.Object) { o.RegisteredAt = time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC) }),

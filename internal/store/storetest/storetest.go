@@ -32,6 +32,7 @@ func Run(t *testing.T, place func(*testing.T) Place) {
 		{"a store never used is empty and at revision 0", neverUsed},
 		{"every field of every object comes back", everyField},
 		{"an object that is put again is replaced, whatever it was", replaced},
+		{"the same registration by another owner is another record", owners},
 		{"what is deleted is gone, and what never was is no fault", deleted},
 		{"deleting a definition leaves the instances, and the other way round", definitionsAndInstances},
 		{"ids are told apart by case and by every byte that is allowed", everyID},
@@ -139,6 +140,15 @@ func replaced(e *exam) {
 		}
 		objects[n].ID = one.ID
 		e.commit(objects[n : n+1])
+		e.reopen()
+	}
+}
+
+func owners(e *exam) {
+	for _, owner := range []string{"team-1", "team-2", "", "TEAM-2", "team-1"} {
+		one := Static("one")
+		one.Instance.Owner = owner
+		e.commit([]store.Object{one, Static("other")})
 		e.reopen()
 	}
 }
