@@ -41,10 +41,13 @@ func (a *Audit) Record(now time.Time, e *Entry) {
 	lines.Put(line)
 }
 
-// Flush tells how many refusals were suppressed, if a second has passed since they began. To be
-// called now and then, so that it is told when no others follow.
+// Flush tells how many refusals were suppressed since that was told last. To be called now and
+// then, so that it is told when no others follow, and at the end.
 func (a *Audit) Flush(now time.Time) {
-	_, suppressed := a.count(now, false)
+	a.mu.Lock()
+	suppressed := a.suppressed
+	a.suppressed = 0
+	a.mu.Unlock()
 	a.tell(now, suppressed)
 }
 

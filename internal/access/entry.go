@@ -36,7 +36,7 @@ func (e *Entry) Refused() bool { return e.Status >= http.StatusBadRequest }
 // begin a line or a key.
 func (e *Entry) AppendTo(b []byte) []byte {
 	b = appendValue(append(b, "who="...), e.Who)
-	b = e.From.AppendTo(append(b, " from="...))
+	b = appendSource(append(b, " from="...), e.From)
 	b = appendValue(append(b, " what="...), e.What)
 	if len(e.On) > 0 {
 		b = appendObjects(append(b, " on="...), e.On)
@@ -52,6 +52,13 @@ func (e *Entry) AppendTo(b []byte) []byte {
 		b = appendValue(append(b, " why="...), e.Why)
 	}
 	return b
+}
+
+func appendSource(b []byte, from netip.AddrPort) []byte {
+	if !from.IsValid() {
+		return appendValue(b, "")
+	}
+	return from.AppendTo(b)
 }
 
 // appendObjects appends the objects with commas between: web-1.web.prod for an instance,
