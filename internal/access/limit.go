@@ -98,6 +98,7 @@ func (b *bucket) take(interval, at time.Duration) time.Duration {
 	// A clock that was set back must not keep anybody out for longer than an empty bucket.
 	full := min(max(time.Duration(*b), at), at+burst)
 	if wait := full + interval - burst - at; wait > 0 {
+		*b = bucket(full)
 		return wait
 	}
 	*b = bucket(full + interval)
