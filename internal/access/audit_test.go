@@ -46,6 +46,7 @@ func TestEntryIsOneLine(t *testing.T) {
 		{"a key in a name", func(e *Entry) { e.Who = "x status=200" }, `who="x status=200" `},
 		{"a quote", func(e *Entry) { e.Why = `say "x"` }, ` why="say \"x\""`},
 		{"an escape of a terminal", func(e *Entry) { e.On[0].Service = "\x1b[2J" }, ` on="web-1.\x1b[2J.prod" `},
+		{"DEL alone", func(e *Entry) { e.Who = "x\x7f" }, `who="x\x7f" `},
 		{"letters of other scripts", func(e *Entry) { e.Who = "žaneta" }, `who="\u017eaneta" `},
 		{"not UTF-8", func(e *Entry) { e.Who = "\xff" }, `who="\xff" `},
 		{"a NAME is told whole", func(e *Entry) { e.Who = strings.Repeat("x", maxName) }, "who=" + strings.Repeat("x", maxName) + " from="},
@@ -181,8 +182,15 @@ func TestAFloodOfRefusalsIsCountedAndHidesNoWrite(t *testing.T) {
 	a.Flush(noon.Add(time.Second))
 	a.Flush(noon.Add(time.Second))
 	a.Record(noon.Add(2*time.Second), put())
+	for range refusalsPerSecond {
+		a.Record(noon.Add(2*time.Second), refusal)
+	}
 	if got := b.count("suppressed=1"); got != 1 || b.count("suppressed") != 2 {
 		t.Errorf("nobody comes after it: told %d times, want once", got)
+	}
+	a.Record(noon, &Entry{Who: "late", Status: 403})
+	if got := b.lines[len(b.lines)-1]; !strings.HasPrefix(got, "who=late") {
+		t.Errorf("a clock that was set back: got %s", got)
 	}
 }
 

@@ -133,6 +133,18 @@ func TestATornLineComesAgainWhole(t *testing.T) {
 	}
 }
 
+func TestOnlyWholeLinesAreWritten(t *testing.T) {
+	for _, tc := range []struct {
+		written string
+		n       int
+		torn    bool
+	}{{"", 0, false}, {"o", 0, true}, {"one\n", 4, false}, {"one\nt", 4, true}, {"one\ntwo\n", 8, false}} {
+		if n, torn := whole([]byte(tc.written)); n != tc.n || torn != tc.torn {
+			t.Errorf("%q: got %d, %v, want %d, %v", tc.written, n, torn, tc.n, tc.torn)
+		}
+	}
+}
+
 // A disk that is full: /dev/full is one, and a link to it makes it come and go.
 func TestWhatCannotBeWrittenWaitsAndIsCounted(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

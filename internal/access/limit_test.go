@@ -123,11 +123,22 @@ func TestMemoryIsBoundedHoweverManyKeysCome(t *testing.T) {
 	if ok, _ := l.Allow(-1, noon.Add(time.Millisecond)); !ok {
 		t.Error("who was here before is held up")
 	}
+	for n := range 4 * maxBuckets {
+		l.Allow(-n, noon.Add(burst+time.Duration(n)))
+		if n := len(l.fresh) + len(l.stale); n > maxBuckets {
+			t.Fatalf("%d buckets, when some of them are not so fresh", n)
+		}
+	}
 	for n := range 3 {
-		l.Allow(-1, noon.Add(time.Duration(n+1)*burst))
+		l.Allow(-1, noon.Add(time.Duration(n+2)*burst))
 	}
 	if n := len(l.fresh) + len(l.stale); n != 1 {
 		t.Errorf("%d buckets are left of those that nobody uses", n)
+	}
+	l.Allow(-2, noon.Add(4*burst))
+	l.Allow(-3, noon.Add(time.Hour))
+	if n := len(l.fresh) + len(l.stale); n != 1 {
+		t.Errorf("%d buckets are left after nobody came for an hour", n)
 	}
 }
 

@@ -31,9 +31,14 @@ func (l *logFile) write(lines []byte) (written int, err error) {
 	if err == nil {
 		return n, nil
 	}
-	written = bytes.LastIndexByte(lines[:n], '\n') + 1
-	l.torn = n > written
+	written, l.torn = whole(lines[:n])
 	return written, err
+}
+
+// whole returns how much of what was written is whole lines, and whether a part of one follows.
+func whole(written []byte) (n int, torn bool) {
+	n = bytes.LastIndexByte(written, '\n') + 1
+	return n, n < len(written)
 }
 
 // reopen opens the path, if that is not the file that is open. It is asked before each write: a

@@ -326,8 +326,12 @@ func TestOnlyClientsOfTheAuthoritiesComeIn(t *testing.T) {
 		}, false},
 		{"one that has expired", shows(expired), false},
 	} {
-		if _, err := e.dial(tc.change); (err == nil) != tc.want {
+		_, err := e.dial(tc.change)
+		if (err == nil) != tc.want {
 			t.Errorf("%s: got %v", tc.sentence, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "remote error: tls:") {
+			t.Errorf("%s: refused after the handshake: %v", tc.sentence, err)
 		}
 	}
 }
