@@ -93,13 +93,13 @@ func (a *api) Evictions() httpapi.Evictions {
 
 // Differs reports whether the object of a Register or Define is otherwise in the snapshot
 // than the change would have it.
-func (a *api) Differs(c *service.Change, s *table.Snapshot) bool {
+func (a *api) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
 	if c.Op == service.Define {
 		view := s.Service(c.ID.Name)
 		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
 	}
 	was := s.Instance(c.ID)
-	is := (&transaction{rules: a.rules.Load()}).resolve(c, was)
+	is := (&transaction{by: by, rules: a.rules.Load()}).resolve(c, was)
 	return was == nil || !was.Instance.Equal(&is)
 }
 

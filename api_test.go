@@ -62,7 +62,7 @@ func TestEvictionsAreTold(t *testing.T) {
 
 // Whoever asks meanwhile is told of an episode or of none, never of half of one.
 func TestEvictionsAreToldWhileTheyHappen(t *testing.T) {
-	w := newShelved(t, Config{Eviction: &Eviction{0, 1}, Leases: &LeaseRange{2 * time.Second, 2 * time.Second, time.Minute}}, nil)
+	w := newShelved(t, Config{Shared: Shared{Eviction: &Eviction{0, 1}, Leases: &LeaseRange{2 * time.Second, 2 * time.Second, time.Minute}}}, nil)
 	a := w.api()
 	done := make(chan struct{})
 	var asking sync.WaitGroup
@@ -139,7 +139,7 @@ func TestDiffersIsWhatApplyDoes(t *testing.T) {
 			}
 		}
 		before := w.registry.State()
-		differs := a.Differs(&c, before.Snapshot)
+		differs := a.Differs(anyone, &c, before.Snapshot)
 		w.apply(c)
 		if changed := w.registry.State().Revision != before.Revision; changed != differs {
 			t.Fatalf("%+v %+v %+v: differs is %t, and it was changed: %t", c.ID, c.Instance, c.Definition, differs, changed)

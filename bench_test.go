@@ -36,7 +36,7 @@ var populaces = map[int]func() *populace{
 func newPopulace(size int) *populace {
 	p := &populace{size: size, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	p.registry = newRegistry("127.0.0.1:0", func() time.Time { return p.clock }, nil)
-	p.registry.setRules(defaultLeases, Eviction{Percent: 100}, defaultTTL)
+	p.registry.setRules(Rules{Leases: defaultLeases, Eviction: Eviction{Percent: 100}, TTL: defaultTTL})
 	p.handler = newHandler(&Config{Zones: []string{"cluster.local.", "in-addr.arpa."}, TTL: defaultTTL}, nil)
 	p.handler.registry.Store(p.registry)
 	const batch = 1000
@@ -52,7 +52,7 @@ func newPopulace(size int) *populace {
 }
 
 func (p *populace) apply(changes []service.Change) {
-	if _, _, err := p.registry.Apply(changes, p.clock); err != nil {
+	if _, _, err := p.registry.Apply(anyone, changes, p.clock); err != nil {
 		panic(fmt.Sprintf("apply: %v", err))
 	}
 }
@@ -161,7 +161,7 @@ func BenchmarkRenew(b *testing.B) {
 		}
 		n := 0
 		for b.Loop() {
-			if err := p.registry.Renew(ids[n%len(ids)], service.Precondition{}); err != nil {
+			if err := p.registry.Renew(anyone, ids[n%len(ids)], service.Precondition{}); err != nil {
 				b.Fatal(err)
 			}
 			n++

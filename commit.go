@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -10,6 +9,7 @@ import (
 
 // pending is a transaction on its way: what is wanted, and then what became of it.
 type pending struct {
+	by      service.Caller
 	changes []service.Change
 
 	*transaction // nil until it is drafted
@@ -34,26 +34,6 @@ func (l lane) try() bool {
 	default:
 		return false
 	}
-}
-
-// queue holds the requests that wait for the lane, in the order in which they came.
-type queue struct {
-	mu      sync.Mutex
-	waiting []*pending
-}
-
-func (q *queue) add(p *pending) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, p)
-}
-
-func (q *queue) take() []*pending {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	taken := q.waiting
-	q.waiting = nil
-	return taken
 }
 
 // commit makes the changes of all the requests: drafts each on what the one before makes
@@ -94,11 +74,11 @@ func (r *Registry) commit(group []*pending) {
 // same registration again, once it has renewed them; nil if there is more to them. It
 // waits for no writer and no store: who renews this way must not be evicted when the
 // store hangs. It drafts nothing, since that is for those in the lane.
-func (r *Registry) renewed(state *table.State, changes []service.Change) *transaction {
+func (r *Registry) renewed(state *table.State, by service.Caller, changes []service.Change) *transaction {
 	if state == nil {
 		return nil
 	}
-	t := &transaction{rules: r.rules.Load(), at: r.clock.Now()}
+	t := &transaction{by: by, rules: r.rules.Load(), at: r.clock.Now()}
 	for n := range changes {
 		i := state.Instance(changes[n].ID)
 		if i == nil || i.Lease.Ended() || !t.repeats(&changes[n], i) {
@@ -115,7 +95,7 @@ func (r *Registry) renewed(state *table.State, changes []service.Change) *transa
 
 // judge drafts a request on a snapshot.
 func (r *Registry) judge(q *pending, s *table.Snapshot) {
-	q.transaction, q.err = r.draft(s, q.changes), nil
+	q.transaction, q.err = r.draft(s, q.by, q.changes), nil
 	if len(q.faults) > 0 {
 		q.err = &service.Invalid{Faults: q.faults}
 	}
@@ -136,9 +116,9 @@ func (r *Registry) Settle() {
 // draft makes the changes on a draft of the snapshot, and renews the leases of instances
 // that they leave as they are. A lease may end at any moment; where one does that the
 // draft relied on, the changes are judged once more, without it.
-func (r *Registry) draft(s *table.Snapshot, changes []service.Change) *transaction {
+func (r *Registry) draft(s *table.Snapshot, by service.Caller, changes []service.Change) *transaction {
 	for {
-		t := r.begin(s)
+		t := r.begin(s, by)
 		for n := range changes {
 			t.apply(n, &changes[n])
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/coredns-registry/registry/internal/answer"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 )
 
@@ -36,13 +37,20 @@ func parse(c *caddy.Controller) (*Config, error) {
 		if !ok {
 			return nil, c.Errf("unknown directive %q: it is one of %s", name, directiveNames)
 		}
-		if seen[name] {
-			return nil, c.Errf("%s stands twice: write it once", name)
-		}
-		seen[name] = true
 		args := c.RemainingArgs()
+		once := name
+		if name == "limit" && len(args) > 0 {
+			once += " " + args[0] // one of each kind
+		}
+		if seen[once] {
+			return nil, c.Errf("%s stands twice: write it once", once)
+		}
+		seen[once] = true
 		if len(args) < directive.least || len(args) > directive.most {
 			return nil, c.Errf("%s has %d arguments: write %q", name, len(args), strings.TrimSpace(name+" "+directive.usage))
+		}
+		if directive.paths {
+			args = inRoot(dnsserver.GetConfig(c).Root, args)
 		}
 		if err := directive.parse(config, args); err != nil {
 			return nil, c.Errf("%s %s: %v", name, strings.Join(args, " "), err)
@@ -58,23 +66,46 @@ func parse(c *caddy.Controller) (*Config, error) {
 type directive struct {
 	least, most int // arguments
 	usage       string
+	paths       bool // the arguments are files
 	parse       func(config *Config, args []string) error
 }
 
 var directives = map[string]directive{
-	"listen":      {1, 1, "ADDRESS", parseListen},
-	"store":       {1, 2, "memory, or store disk DIR", parseStore},
-	"ttl":         {1, 1, "DURATION", parseTTL},
-	"lease":       {1, 3, "DEFAULT [MIN MAX]", parseLease},
-	"eviction":    {1, 2, "PERCENT [FLOOR]", parseEviction},
-	"answers":     {1, 1, "MAX", parseAnswers},
-	"fallthrough": {0, math.MaxInt, "[ZONES...]", parseFallthrough},
+	"listen":      {1, 1, "ADDRESS", false, parseListen},
+	"tls":         {2, 3, "CERT KEY [CLIENT_CA]", true, parseTLS},
+	"tokens":      {1, 1, "FILE", true, parseTokens},
+	"insecure":    {0, 0, "", false, parseInsecure},
+	"audit":       {1, 1, "FILE", true, parseAudit},
+	"admit":       {1, math.MaxInt, "CIDR...", false, parseAdmit},
+	"limit":       {2, 2, "KIND NUMBER", false, parseLimit},
+	"store":       {1, 2, "memory, or store disk DIR", false, parseStore},
+	"ttl":         {1, 1, "DURATION", false, parseTTL},
+	"lease":       {1, 3, "DEFAULT [MIN MAX]", false, parseLease},
+	"eviction":    {1, 2, "PERCENT [FLOOR]", false, parseEviction},
+	"answers":     {1, 1, "MAX", false, parseAnswers},
+	"fallthrough": {0, math.MaxInt, "[ZONES...]", false, parseFallthrough},
 }
 
-const directiveNames = "listen, store, ttl, lease, eviction, answers, fallthrough"
+const directiveNames = "listen, tls, tokens, insecure, audit, admit, limit, store, ttl, lease, eviction, answers, fallthrough"
 
-// parseListen takes loopback addresses only: whoever reaches the endpoint may do
-// everything.
+// inRoot makes paths absolute: those that are not are in the directory that *root* names,
+// else in the one that the process was started in.
+func inRoot(root string, paths []string) []string {
+	all := make([]string, len(paths))
+	for n, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(root, path)
+		}
+		all[n] = path
+		if abs, err := filepath.Abs(path); err == nil { // else there is no directory that we are in
+			all[n] = abs
+		}
+	}
+	return all
+}
+
+// parseListen takes any address: whether it needs access control the whole of the
+// endpoint's settings say.
 func parseListen(config *Config, args []string) error {
 	host, port, err := net.SplitHostPort(args[0])
 	if err != nil {
@@ -90,10 +121,64 @@ func parseListen(config *Config, args []string) error {
 	if err != nil && host != "" {
 		return fmt.Errorf("%q is no IP address: write one, such as 127.0.0.1", host)
 	}
-	if !ip.IsLoopback() {
-		return fmt.Errorf("is not a loopback address: without access control whoever reaches the endpoint could take over any name, so it listens on 127.0.0.0/8 or [::1] only")
+	if host != "" {
+		host = ip.String()
 	}
-	config.Listen = net.JoinHostPort(ip.String(), port)
+	config.Listen = net.JoinHostPort(host, port)
+	return nil
+}
+
+func parseTLS(config *Config, args []string) error {
+	config.TLS = &TLSFiles{Cert: args[0], Key: args[1]}
+	if len(args) == 3 {
+		config.TLS.ClientCA = args[2]
+	}
+	return nil
+}
+
+func parseTokens(config *Config, args []string) error {
+	config.Tokens = &args[0]
+	return nil
+}
+
+func parseInsecure(config *Config, _ []string) error {
+	config.Insecure = true
+	return nil
+}
+
+func parseAudit(config *Config, args []string) error {
+	config.Audit = &args[0]
+	return nil
+}
+
+func parseAdmit(config *Config, args []string) error {
+	for _, arg := range args {
+		p, err := netip.ParsePrefix(arg)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q is no network: write its address and length, such as 10.0.0.0/8 or 2001:db8::/32", arg)
+		case p != p.Masked():
+			return fmt.Errorf("%s has bits behind its length: write %s", arg, p.Masked())
+		case p.Addr().Is4In6():
+			return fmt.Errorf("%s is an IPv4 network written as IPv6: instances have no such addresses", arg)
+		}
+		config.Networks = append(config.Networks, p)
+	}
+	return nil
+}
+
+func parseLimit(config *Config, args []string) error {
+	if new(Limits).of(args[0]) == nil {
+		return fmt.Errorf("%q is no kind of limit: it is one of %s", args[0], limitKinds)
+	}
+	n, err := strconv.ParseUint(args[1], 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is no number: it is 1 or more, or 0 for no limit", args[1])
+	}
+	if config.Limits == nil {
+		config.Limits = make(map[string]int)
+	}
+	config.Limits[args[0]] = int(n)
 	return nil
 }
 

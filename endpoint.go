@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
@@ -27,6 +29,9 @@ type endpoint struct {
 
 	watchers atomic.Int64 // clients that follow the table
 
+	encrypts bool                         // it speaks TLS
+	guard    atomic.Pointer[access.Guard] // who decides what may be done; of the generation that came first
+
 	holders []*holder // in the order in which they came; guarded by endpoints.mu
 	blocks  blocks
 }
@@ -39,7 +44,7 @@ type endpoint struct {
 // SERVFAIL. What takes no longer than patience is waited for, so that a store that cannot
 // be read is an ordinary refusal to start; in a reload all of it is, since there is a
 // server that goes on.
-func openEndpoint(config *Config, reload bool) (*endpoint, error) {
+func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, error) {
 	var in store.Store
 	if config.Dir != "" {
 		kept, err := disk.Open(config.Dir)
@@ -52,7 +57,8 @@ func openEndpoint(config *Config, reload bool) (*endpoint, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the registration endpoint: %w", err), closeStore(in))
 	}
-	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in)}
+	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in), encrypts: guard.Encrypts()}
+	e.guard.Store(guard)
 	e.run()
 	if in != nil {
 		if err := e.load(reload); err != nil {
@@ -60,6 +66,8 @@ func openEndpoint(config *Config, reload bool) (*endpoint, error) {
 		}
 	}
 	e.server = httpapi.New(&api{e.registry, &e.blocks, config.Dir, in}, httpapi.Options{
+		TLS:      e.tls(),
+		Guard:    e.guard.Load,
 		Observe:  observeRequests(config.Listen),
 		Watching: func(delta int) { e.watchers.Add(int64(delta)) },
 	})
@@ -69,8 +77,23 @@ func openEndpoint(config *Config, reload bool) (*endpoint, error) {
 			log.Errorf("Serving the registration endpoint on %s: %v", listener.Addr(), err)
 		}
 	})
-	log.Infof("Registration endpoint on http://%s", listener.Addr())
+	scheme := "http"
+	if e.encrypts {
+		scheme = "https"
+	}
+	log.Infof("Registration endpoint on %s://%s", scheme, listener.Addr())
 	return e, nil
+}
+
+// tls returns how connections are secured, by whoever decides that when they begin; nil
+// where they are not.
+func (e *endpoint) tls() *tls.Config {
+	if !e.encrypts {
+		return nil
+	}
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return e.guard.Load().TLS(), nil
+	}}
 }
 
 // run starts what goes on beside the server until stop.
@@ -79,6 +102,7 @@ func (e *endpoint) run() {
 	e.cancel = cancel
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Expire) })
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
+	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
 }
 
 // storeWithin is how long the store may take to keep the last changes when the endpoint

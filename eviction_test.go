@@ -24,7 +24,7 @@ type fleet struct {
 
 func newFleet(t testing.TB, n int, eviction Eviction, leases LeaseRange, length time.Duration) *fleet {
 	t.Helper()
-	f := &fleet{world: newWorld(t, Config{Eviction: &eviction, Leases: &leases})}
+	f := &fleet{world: newWorld(t, Config{Shared: Shared{Eviction: &eviction, Leases: &leases}})}
 	f.add(n, length)
 	return f
 }
@@ -42,7 +42,7 @@ func (f *fleet) add(n int, length time.Duration) {
 // renew sends the heartbeats of those, and reports who is not known any more.
 func (f *fleet) renew(ids []service.ID) (unknown []service.ID) {
 	for _, id := range ids {
-		if f.registry.Renew(id, service.Precondition{}) != nil {
+		if f.registry.Renew(anyone, id, service.Precondition{}) != nil {
 			unknown = append(unknown, id)
 		}
 	}
@@ -155,7 +155,7 @@ func TestNoSpanExceedsTheEvictionBudget(t *testing.T) {
 			}
 			if len(leased)%10 == 0 {
 				for n, id := range w.ids {
-					if !silent[id] && r.Renew(id, service.Precondition{}) != nil && returns {
+					if !silent[id] && r.Renew(anyone, id, service.Precondition{}) != nil && returns {
 						w.apply(withLease(register("prod", "web", id.ID, fmt.Sprintf("10.1.%d.%d", n/250, n%250+1)), int32(lengths[0]/time.Second)))
 					}
 				}
@@ -258,7 +258,7 @@ func TestHeldBackIsExplained(t *testing.T) {
 	f.pass(12 * time.Second)
 	a := &api{Registry: f.registry, blocks: &blocks{}}
 	a.blocks.set([]*Handler{f.handler})
-	e := a.Explain("web.prod.svc.cluster.local.", dns.TypeA)
+	e, _ := a.Explain("web.prod.svc.cluster.local.", dns.TypeA, everything)
 	if len(e.Instances) != 10 {
 		t.Fatalf("%d instances are explained, want the 10 that are held back", len(e.Instances))
 	}
@@ -268,7 +268,8 @@ func TestHeldBackIsExplained(t *testing.T) {
 		}
 	}
 	f.renew(f.ids)
-	for _, i := range a.Explain("web.prod.svc.cluster.local.", dns.TypeA).Instances {
+	e, _ = a.Explain("web.prod.svc.cluster.local.", dns.TypeA, everything)
+	for _, i := range e.Instances {
 		if !i.Answered || strings.Contains(i.Reason, "held back") {
 			t.Errorf("%s, renewed: answered %v, %q", i.ID, i.Answered, i.Reason)
 		}

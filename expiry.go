@@ -7,6 +7,7 @@ import (
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
 )
 
 // Eviction bounds how many instances may leave by expiry in any span of one default
@@ -122,7 +123,7 @@ func (r *Registry) dropEnded() {
 	if len(gone) == 0 {
 		return
 	}
-	t := r.begin(r.table.Load().Snapshot)
+	t := r.begin(r.table.Load().Snapshot, service.Caller{})
 	for _, i := range gone {
 		if t.expire(i) {
 			r.metrics.expiries.Inc()

@@ -6,8 +6,10 @@ import (
 	"net"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/answer"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
 
 	"github.com/coredns/coredns/plugin/pkg/nonwriter"
 	"github.com/coredns/coredns/request"
@@ -17,22 +19,21 @@ import (
 
 // Explain says what DNS answers to a question asked over TCP, and for each instance of the
 // service that the name belongs to, why it is or is not in the answer. A name outside the
-// zones is answered by others, and so is what an alias leads to there: it is left out.
-func (a *api) Explain(name string, qtype uint16) httpapi.Explanation {
+// zones is answered by others, and so is what an alias leads to there: it is left out. So is
+// what is of services that may not be read; for a name of such a service it reports false.
+func (a *api) Explain(name string, qtype uint16, may func(service.Name) bool) (httpapi.Explanation, bool) {
 	name = dns.CanonicalName(name)
-	var q *query
-	for _, h := range a.blocks.all() {
-		if zone := h.zoneOf(name); zone != nil && (q == nil || len(zone.Origin) > len(q.zone.Origin)) {
-			q = &query{Handler: h, zone: zone}
-		}
+	if !a.mayTell(name, may) {
+		return httpapi.Explanation{}, false
 	}
-	if q == nil {
-		return httpapi.Explanation{Outcome: "notserved"}
+	h, zone := a.zoneOf(name)
+	if zone == nil {
+		return httpapi.Explanation{Outcome: "notserved"}, true
 	}
+	q := &query{Handler: h, zone: zone}
 	if q.state = a.State(); q.state == nil {
-		return httpapi.Explanation{Zone: q.zone.Origin, Outcome: "notready", Rcode: dns.RcodeToString[dns.RcodeServerFailure]}
+		return httpapi.Explanation{Zone: zone.Origin, Outcome: "notready", Rcode: dns.RcodeToString[dns.RcodeServerFailure]}, true
 	}
-	zone := q.zone
 	r := new(dns.Msg).SetQuestion(name, qtype)
 	q.ctx, q.req = context.Background(), request.Request{W: nonwriter.New(overTCP{}), Req: r}
 	m, outcome := q.answer()
@@ -40,11 +41,14 @@ func (a *api) Explain(name string, qtype uint16) httpapi.Explanation {
 		Zone:       zone.Origin,
 		Outcome:    outcome.String(),
 		Rcode:      dns.RcodeToString[m.Rcode],
-		Answer:     texts(m.Answer),
-		Authority:  texts(m.Ns),
-		Additional: texts(m.Extra),
+		Answer:     a.texts(m.Answer, may),
+		Authority:  a.texts(m.Ns, may),
+		Additional: a.texts(m.Extra, may),
 	}
 	for view, i := range zone.Concerned(q.state.Snapshot, name) {
+		if !may(view.Name) {
+			continue
+		}
 		reason := zone.Missing(view, i, name, qtype, m.Answer)
 		answered := reason == ""
 		if answered {
@@ -52,15 +56,51 @@ func (a *api) Explain(name string, qtype uint16) httpapi.Explanation {
 		}
 		e.Instances = append(e.Instances, httpapi.ExplainedInstance{ID: i.ID, Answered: answered, Reason: reason})
 	}
-	return e
+	return e, true
 }
 
-func texts(rrs []dns.RR) []string {
+// zoneOf returns the most specific zone that a name is in, and a server block that serves it.
+func (a *api) zoneOf(name string) (in *Handler, found *answer.Zone) {
+	for _, h := range a.blocks.all() {
+		if zone := h.zoneOf(name); zone != nil && (found == nil || len(zone.Origin) > len(found.Origin)) {
+			in, found = h, zone
+		}
+	}
+	return in, found
+}
+
+// mayTell reports whether a name is of no service, or of one that may be read.
+func (a *api) mayTell(name string, may func(service.Name) bool) bool {
+	_, zone := a.zoneOf(name)
+	if zone == nil {
+		return true
+	}
+	of, is := zone.ServiceOf(name)
+	return !is || may(of)
+}
+
+// texts writes records, without those that are at, or lead to, what may not be read.
+func (a *api) texts(rrs []dns.RR, may func(service.Name) bool) []string {
 	texts := make([]string, 0, len(rrs))
 	for _, rr := range rrs {
-		texts = append(texts, rr.String())
+		if a.mayTell(dns.CanonicalName(rr.Header().Name), may) && a.mayTell(target(rr), may) {
+			texts = append(texts, rr.String())
+		}
 	}
 	return texts
+}
+
+// target returns the name that a record leads to; the root where it leads to none.
+func target(rr dns.RR) string {
+	switch rr := rr.(type) {
+	case *dns.CNAME:
+		return dns.CanonicalName(rr.Target)
+	case *dns.PTR:
+		return dns.CanonicalName(rr.Ptr)
+	case *dns.SRV:
+		return dns.CanonicalName(rr.Target)
+	}
+	return "."
 }
 
 // present says why an instance is answered, and for how long.

@@ -39,7 +39,7 @@ func (g *group) add(changes ...service.Change) {
 	before := g.waiting()
 	go func() {
 		var r reply
-		r.results, r.revision, r.err = g.w.registry.Apply(changes, g.w.now())
+		r.results, r.revision, r.err = g.w.registry.Apply(anyone, changes, g.w.now())
 		c <- r
 	}()
 	for g.waiting() == before && len(c) == 0 {
@@ -209,7 +209,7 @@ func TestWhoRenewsDoesNotWaitForTheStore(t *testing.T) {
 	for range 5 {
 		w.passHung(4 * time.Second)
 		for _, c := range []service.Change{{Op: service.Renew, ID: id("prod", "web", "a")}, w.changes(again)[0]} {
-			if _, _, err := w.registry.Apply([]service.Change{c}, w.now()); err != nil {
+			if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.now()); err != nil {
 				t.Fatalf("%s: %v", c.Op, err)
 			}
 		}

@@ -162,7 +162,7 @@ func TestLeasesEndWhileTheStoreIsInTrouble(t *testing.T) {
 			}
 			w.ask("web.prod.svc.cluster.local.", dns.TypeA) // so that answers are prepared
 			for passed := w.now().Sub(registered); passed < 30*time.Second; passed = w.now().Sub(registered) {
-				if err := w.registry.Renew(alive, service.Precondition{}); err != nil {
+				if err := w.registry.Renew(anyone, alive, service.Precondition{}); err != nil {
 					t.Fatalf("after %s: heartbeat: %v", passed, err)
 				}
 				m := w.ask("web.prod.svc.cluster.local.", dns.TypeA)
@@ -207,7 +207,7 @@ func (w *shelved) gone(which service.ID, table bool) {
 	if m := w.ask("_http._tcp.web.prod.svc.cluster.local.", dns.TypeSRV); len(m.Answer) != 1 {
 		w.t.Fatalf("SRV: got %v, and its lease has ended", m.Answer)
 	}
-	if err := w.registry.Renew(which, service.Precondition{}); !errors.Is(err, service.ErrNotFound) {
+	if err := w.registry.Renew(anyone, which, service.Precondition{}); !errors.Is(err, service.ErrNotFound) {
 		w.t.Fatalf("heartbeat after the end of the lease: got %v", err)
 	}
 	i := w.registry.State().Instance(which)
@@ -252,7 +252,7 @@ func TestSafeToStopCountsFromTheLastAnswer(t *testing.T) {
 	w.load("prod/web/a 192.0.2.1")
 	var at time.Time
 	over := w.hangIn(func() {
-		results, _, err := w.registry.Apply([]service.Change{{Op: service.Deregister, ID: id("prod", "web", "a")}}, w.now())
+		results, _, err := w.registry.Apply(anyone, []service.Change{{Op: service.Deregister, ID: id("prod", "web", "a")}}, w.now())
 		if err != nil {
 			t.Error(err)
 			return
@@ -344,7 +344,7 @@ func TestNothingIsSaidBeforeTheTableIsLoaded(t *testing.T) {
 		if err := w.try(register("prod", "web", "b", "192.0.2.2")); !errors.Is(err, service.ErrNotLoaded) {
 			t.Errorf("%s: register: got %v, want ErrNotLoaded", when, err)
 		}
-		if err := w.registry.Renew(id("prod", "web", "a"), service.Precondition{}); !errors.Is(err, service.ErrNotLoaded) {
+		if err := w.registry.Renew(anyone, id("prod", "web", "a"), service.Precondition{}); !errors.Is(err, service.ErrNotLoaded) {
 			t.Errorf("%s: heartbeat: got %v, want ErrNotLoaded", when, err)
 		}
 		w.pass(time.Minute)

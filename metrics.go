@@ -57,6 +57,8 @@ var (
 	describeServices  = describe("services", "Services in the table, by namespace.", "endpoint", "namespace")
 	describeRevision  = describe("revision", "The table's revision.", "endpoint")
 	describeWatchers  = describe("watchers", "Clients that follow the changes of the table.", "endpoint")
+	describeFailing   = describe("access_files_failing", "1 while a file of tokens or of TLS is not in force as it is, else 0.", "endpoint")
+	describeNotAfter  = describe("tls_not_after_timestamp_seconds", "When the endpoint's certificate ends.", "endpoint")
 	describeHeld      = describe("evictions_held", "Instances that stay although their lease has ended, because too many fell due at once.", "endpoint")
 )
 
@@ -76,6 +78,8 @@ func (tables) Describe(ch chan<- *prometheus.Desc) {
 	ch <- describeRevision
 	ch <- describeWatchers
 	ch <- describeHeld
+	ch <- describeFailing
+	ch <- describeNotAfter
 }
 
 func (tables) Collect(ch chan<- prometheus.Metric) {
@@ -85,6 +89,14 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range open.all() {
 		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
 		gauge(describeHeld, float64(e.registry.evictions.held.Load()), e.listen)
+		guard, failing := e.guard.Load(), 0.0
+		if guard.Failing() != nil {
+			failing = 1
+		}
+		gauge(describeFailing, failing, e.listen)
+		if guard.Encrypts() {
+			gauge(describeNotAfter, float64(guard.NotAfter().Unix()), e.listen)
+		}
 		state := e.registry.State()
 		if state == nil {
 			continue

@@ -214,7 +214,7 @@ func (m *model) play(changes []service.Change) {
 		}
 	}
 	before := m.registry.State()
-	results, revision, err := m.registry.Apply(changes, m.now())
+	results, revision, err := m.registry.Apply(anyone, changes, m.now())
 	after := m.registry.State()
 
 	var invalid *service.Invalid
@@ -259,7 +259,7 @@ func (m *model) play(changes []service.Change) {
 }
 
 func (m *model) heartbeat(id service.ID) {
-	err := m.registry.Renew(id, service.Precondition{})
+	err := m.registry.Renew(anyone, id, service.Precondition{})
 	i, known := m.twin.instances[id]
 	if known != (err == nil) || err != nil && !errors.Is(err, service.ErrNotFound) {
 		m.t.Errorf("heartbeat of %s, which is there: %v: got %v", id, known, err)

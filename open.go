@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
+
+	"github.com/coredns-registry/registry/internal/access"
 
 	"github.com/coredns/caddy"
 )
@@ -37,14 +38,19 @@ func (o *endpoints) acquire(g *generation, h *Handler, config *Config) error {
 		if err := o.mayOpen(g, config); err != nil {
 			return err
 		}
-		var err error
-		if e, err = openEndpoint(config, len(o.byListen) > 0); err != nil {
+	} else if err := e.mayChange(g, config); err != nil {
+		return err
+	}
+	guard, err := g.guard(config.Listen)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		if e, err = openEndpoint(config, guard, len(o.byListen) > 0); err != nil {
+			closeGuard(guard)
 			return err
 		}
 		o.byListen[config.Listen] = e
-	}
-	if e.dir != config.Dir {
-		return fmt.Errorf("the store of %s cannot change while it runs: restart to go from %s to %s", e.listen, storeName(e.dir), storeName(config.Dir))
 	}
 	h.registry.Store(e.registry)
 	e.holders = append(e.holders, &holder{g, h, config})
@@ -66,6 +72,17 @@ func (o *endpoints) mayOpen(g *generation, config *Config) error {
 	return nil
 }
 
+// mayChange refuses what a reload cannot change of an endpoint.
+func (e *endpoint) mayChange(g *generation, config *Config) error {
+	if e.dir != config.Dir {
+		return fmt.Errorf("the store of %s cannot change while it runs: restart to go from %s to %s", e.listen, storeName(e.dir), storeName(config.Dir))
+	}
+	if e.encrypts != (g.shared[e.listen].TLS != nil) {
+		return fmt.Errorf("tls of %s cannot be switched on or off while it runs: restart", e.listen)
+	}
+	return nil
+}
+
 // release takes a server block's hold away. The endpoint closes with the last.
 func (o *endpoints) release(g *generation, h *Handler) error {
 	return o.drop(func(held *holder) bool { return held.generation == g && held.handler == h })
@@ -80,24 +97,41 @@ func (o *endpoints) keepOnly(g *generation) error {
 func (o *endpoints) drop(match func(*holder) bool) error {
 	o.mu.Lock()
 	var closing []*endpoint
+	var gone []*access.Guard
 	for _, e := range o.byListen {
-		before := len(e.holders)
+		before := slices.Clone(e.holders)
 		e.holders = slices.DeleteFunc(e.holders, match)
 		switch {
-		case len(e.holders) == before:
+		case len(e.holders) == len(before):
 		case len(e.holders) == 0:
 			delete(o.byListen, e.listen)
 			closing = append(closing, e)
 		default:
 			e.settle()
 		}
+		gone = append(gone, e.unheld(before)...)
 	}
 	o.mu.Unlock()
 	var errs error
 	for _, e := range closing {
 		errs = errors.Join(errs, e.close())
 	}
+	for _, guard := range gone {
+		closeGuard(guard)
+	}
 	return errs
+}
+
+// unheld returns the guards of generations that held the endpoint before and do not now.
+func (e *endpoint) unheld(before []*holder) (guards []*access.Guard) {
+	for _, held := range before {
+		guard := held.generation.guards[e.listen]
+		stays := slices.ContainsFunc(e.holders, func(h *holder) bool { return h.generation == held.generation })
+		if !stays && !slices.Contains(guards, guard) {
+			guards = append(guards, guard)
+		}
+	}
+	return guards
 }
 
 // all returns the endpoints that are open, in order of address.
@@ -112,27 +146,27 @@ func (o *endpoints) all() []*endpoint {
 	return all
 }
 
-// settle makes the rules those of the blocks that hold the endpoint: the lease of the
-// last that names one, and the longest of their TTLs.
+// settle makes the rules those of the blocks that hold the endpoint: of the generation that
+// came first, since a later one may yet fail to start. The TTL is the longest of all.
 func (e *endpoint) settle() {
-	leases, eviction, ttl := defaultLeases, defaultEviction, time.Duration(0)
+	first := e.holders[0].generation
+	rules := first.shared[e.listen].rules()
 	var handlers []*Handler
 	for _, held := range e.holders {
-		if held.config.Leases != nil {
-			leases = *held.config.Leases
-		}
-		if held.config.Eviction != nil {
-			eviction = *held.config.Eviction
-		}
-		ttl = max(ttl, held.config.TTL)
+		rules.TTL = max(rules.TTL, held.config.TTL)
 		handlers = append(handlers, held.handler)
 	}
-	e.registry.setRules(leases, eviction, ttl)
+	e.registry.setRules(rules)
+	e.guard.Store(first.guards[e.listen])
 	e.blocks.set(handlers)
 }
 
 // generation is one Corefile being run: CoreDNS has one, and two during a reload.
-type generation struct{ configs []*Config }
+type generation struct {
+	configs []*Config
+	shared  map[string]*Shared       // by endpoint: what all its blocks say together
+	guards  map[string]*access.Guard // likewise, of those that were started
+}
 
 type generationKey struct{}
 
@@ -146,29 +180,52 @@ func generationOf(c *caddy.Controller) *generation {
 	return g
 }
 
+// guard returns who decides, by the settings of this generation, what may be done at an
+// endpoint.
+func (g *generation) guard(listen string) (*access.Guard, error) {
+	if guard := g.guards[listen]; guard != nil {
+		return guard, nil
+	}
+	guard, err := openGuard(listen, g.shared[listen])
+	if err != nil {
+		return nil, err
+	}
+	if g.guards == nil {
+		g.guards = make(map[string]*access.Guard)
+	}
+	g.guards[listen] = guard
+	return guard, nil
+}
+
 // add takes a server block into the generation, unless it disagrees with another one
 // about the table that both would share.
 func (g *generation) add(config *Config) error {
 	for _, other := range g.configs {
-		if other.Listen != config.Listen {
-			if config.Dir != "" && other.Dir == config.Dir {
-				return fmt.Errorf("store disk %s is that of two tables, on %s and on %s: each needs a directory of its own", config.Dir, other.Listen, config.Listen)
-			}
-			continue
+		if other.Listen != config.Listen && config.Dir != "" && other.Dir == config.Dir {
+			return fmt.Errorf("store disk %s is that of two tables, on %s and on %s: each needs a directory of its own", config.Dir, other.Listen, config.Listen)
 		}
-		var differs string
-		switch {
-		case other.Dir != config.Dir:
-			differs = "store"
-		case other.Leases != nil && config.Leases != nil && *other.Leases != *config.Leases:
-			differs = "lease"
-		case other.Eviction != nil && config.Eviction != nil && *other.Eviction != *config.Eviction:
-			differs = "eviction"
-		default:
-			continue
+	}
+	shared := g.shared[config.Listen]
+	if shared == nil {
+		shared = &Shared{}
+		if g.shared == nil {
+			g.shared = make(map[string]*Shared)
 		}
-		return fmt.Errorf("%s differs between two server blocks that listen on %s: they share one table, write the same in both", differs, config.Listen)
+		g.shared[config.Listen] = shared
+	}
+	if err := g.agree(config, shared); err != nil {
+		return fmt.Errorf("%w between two server blocks that listen on %s: they share one table, write the same in both", err, config.Listen)
 	}
 	g.configs = append(g.configs, config)
 	return nil
+}
+
+// agree joins what a block says to what the others of its endpoint do.
+func (g *generation) agree(config *Config, shared *Shared) error {
+	for _, other := range g.configs {
+		if other.Listen == config.Listen && other.Dir != config.Dir {
+			return differs("store")
+		}
+	}
+	return shared.join(&config.Shared)
 }

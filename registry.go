@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -39,12 +40,21 @@ type Registry struct {
 // that do. All are whole seconds.
 type LeaseRange struct{ Default, Min, Max time.Duration }
 
-// rules are the settings that a change of the table is judged by. They may be replaced
-// while the registry runs.
+// Rules are what changes of the table are judged by.
+type Rules struct {
+	Leases   LeaseRange
+	Eviction Eviction
+	Limits   Limits
+	Networks []netip.Prefix // that instances must lie in; empty for all
+	TTL      time.Duration  // the longest that an answer may be kept
+}
+
+var defaultRules = Rules{Leases: defaultLeases, Eviction: defaultEviction, Limits: defaultLimits}
+
+// rules are those in force. They may be replaced while the registry runs.
 type rules struct {
-	leases   LeaseRange
+	Rules
 	eviction lease.Rule
-	ttl      time.Duration // the longest that an answer may be kept
 
 	// cachedUntil is when the last answer goes out of date that was given while the TTL
 	// was longer.
@@ -63,7 +73,7 @@ func newRegistry(endpoint string, now func() time.Time, in store.Store) *Registr
 		metrics: newTableMetrics(endpoint),
 	}
 	r.store = keeper{store: in, now: now, failures: r.metrics.storeFailures}
-	r.setRules(defaultLeases, defaultEviction, 0)
+	r.setRules(defaultRules)
 	if in == nil {
 		r.table.Open(table.Empty(uint64(now().UnixMilli())), false)
 	}
@@ -76,25 +86,19 @@ func (r *Registry) State() *table.State { return r.table.Load() }
 // Apply makes all the changes, as one transaction with one revision, or none of them
 // and returns an error: *service.Invalid names every fault; service.ErrNotLoaded and
 // service.ErrNotKept say to come again. When it returns, the changes are kept, and DNS
-// answers by them.
+// answers by them. Callers who want many changes wait in turn, with those who want few.
 //
 // arrived is when the changes came in. The results stand in the order of the changes;
 // revision is that of the table with them.
-func (r *Registry) Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
+func (r *Registry) Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
 	state := r.table.Load()
-	if t := r.renewed(state, changes); t != nil {
+	if t := r.renewed(state, by, changes); t != nil {
 		r.metrics.applied(t, r.now().Sub(arrived))
 		return t.results, state.Revision, nil
 	}
-	q := &pending{changes: changes, done: make(chan struct{})}
+	q := &pending{by: by, changes: changes, done: make(chan struct{})}
 	r.waiting.add(q)
-	select {
-	case <-q.done: // whoever was in the lane took it along
-	case r.lane <- struct{}{}:
-		r.commit(r.waiting.take())
-		r.lane.leave()
-		<-q.done // by this commit or by the one before
-	}
+	r.see(q)
 	if q.err != nil {
 		return nil, 0, q.err
 	}
@@ -102,30 +106,44 @@ func (r *Registry) Apply(changes []service.Change, arrived time.Time) (results [
 	return q.results, q.revision(), nil
 }
 
+// see waits until a request is done. Whoever was in the lane took it along, or it goes
+// there itself, with those whose turn it is.
+func (r *Registry) see(q *pending) {
+	for {
+		select {
+		case <-q.done:
+			return
+		case r.lane <- struct{}{}:
+			r.commit(r.waiting.take())
+			r.lane.leave()
+		}
+	}
+}
+
 // Check returns everything that is wrong with a change whatever the table holds.
 func (r *Registry) Check(c *service.Change) []service.Fault {
 	return (&transaction{rules: r.rules.Load()}).check(c)
 }
 
-// setRules replaces the settings that changes are judged by.
-func (r *Registry) setRules(leases LeaseRange, eviction Eviction, ttl time.Duration) {
+// setRules replaces what changes are judged by.
+func (r *Registry) setRules(to Rules) {
 	is := &rules{
-		leases:   leases,
-		eviction: lease.Rule{Percent: eviction.Percent, Floor: eviction.Floor, Span: leases.Default},
-		ttl:      ttl,
+		Rules:    to,
+		eviction: lease.Rule{Percent: to.Eviction.Percent, Floor: to.Eviction.Floor, Span: to.Leases.Default},
 	}
 	if was := r.rules.Load(); was != nil {
 		is.cachedUntil = was.cachedUntil
-		if ttl < was.ttl {
-			is.cachedUntil = r.now().Add(was.ttl)
+		if to.TTL < was.TTL {
+			is.cachedUntil = r.now().Add(was.TTL)
 		}
 	}
 	r.rules.Store(is)
 }
 
 // Renew gives an instance's lease its full length. It changes a deadline and nothing
-// else, so it waits for no writer and no store.
-func (r *Registry) Renew(id service.ID, unless service.Precondition) error {
+// else, so it waits for no writer and no store. It returns service.ErrNotFound,
+// service.ErrNotOwner, service.ErrPrecondition or service.ErrNotLoaded.
+func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
 	state := r.table.Load()
 	if state == nil {
 		return service.ErrNotLoaded
@@ -133,6 +151,9 @@ func (r *Registry) Renew(id service.ID, unless service.Precondition) error {
 	i := state.Instance(id)
 	if i == nil {
 		return service.ErrNotFound
+	}
+	if !by.Owns(&i.Instance) {
+		return service.ErrNotOwner
 	}
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition

@@ -56,7 +56,7 @@ func TestRegister(t *testing.T) {
 			if tc.open != nil {
 				tc.open(&c)
 			}
-			results, revision, err := w.registry.Apply([]service.Change{c}, w.clock)
+			results, revision, err := w.registry.Apply(anyone, []service.Change{c}, w.clock)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestRefusedTransactionChangesNothing(t *testing.T) {
 			w := newWorld(t, Config{})
 			w.load("prod/web/a 192.0.2.1")
 			before := w.registry.State()
-			_, _, err := w.registry.Apply(tc.changes, w.clock)
+			_, _, err := w.registry.Apply(anyone, tc.changes, w.clock)
 			var invalid *service.Invalid
 			if !errors.As(err, &invalid) || len(invalid.Faults) != len(tc.want) {
 				t.Fatalf("got %v, want %d faults", err, len(tc.want))
@@ -132,7 +132,7 @@ func withLease(c service.Change, seconds int32) service.Change {
 func TestBatchIsOneRevision(t *testing.T) {
 	w := newWorld(t, Config{})
 	before := w.registry.State()
-	_, revision, err := w.registry.Apply([]service.Change{
+	_, revision, err := w.registry.Apply(anyone, []service.Change{
 		register("prod", "web", "a", "192.0.2.1"),
 		register("prod", "web", "a", "192.0.2.2"),
 		register("test", "db", "b", "192.0.2.3"),
@@ -163,7 +163,7 @@ func TestLeaseEndsOnTime(t *testing.T) {
 	for w.clock.Sub(start) < 10*time.Second {
 		w.pass(50 * time.Millisecond)
 		for i := range n {
-			if err := w.registry.Renew(id("prod", "alive", fmt.Sprint("i", i)), service.Precondition{}); err != nil {
+			if err := w.registry.Renew(anyone, id("prod", "alive", fmt.Sprint("i", i)), service.Precondition{}); err != nil {
 				t.Fatalf("after %s: renew: %v", w.clock.Sub(start), err)
 			}
 		}
@@ -179,7 +179,7 @@ func TestLeaseEndsOnTime(t *testing.T) {
 			t.Fatalf("after %s: %d are still there", passed, n-gone)
 		}
 	}
-	if err := w.registry.Renew(id("prod", "silent", "i1"), service.Precondition{}); !errors.Is(err, service.ErrNotFound) {
+	if err := w.registry.Renew(anyone, id("prod", "silent", "i1"), service.Precondition{}); !errors.Is(err, service.ErrNotFound) {
 		t.Errorf("renewing what has ended: got %v, want ErrNotFound", err)
 	}
 }
@@ -211,14 +211,14 @@ func TestAcknowledgedIsAnswered(t *testing.T) {
 			name := fmt.Sprintf("s%d", g)
 			for n := range 500 {
 				c := register("prod", name, fmt.Sprint("i", n%7), "192.0.2.1")
-				if _, _, err := w.registry.Apply([]service.Change{c}, w.clock); err != nil {
+				if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.clock); err != nil {
 					t.Error(err)
 				}
 				if m := w.ask(fmt.Sprintf("i%d.%s.prod.svc.cluster.local.", n%7, name), dns.TypeA); len(m.Answer) != 1 {
 					t.Errorf("registered and not answered: %v", m)
 				}
 				c.Op = service.Deregister
-				if _, _, err := w.registry.Apply([]service.Change{c}, w.clock); err != nil {
+				if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.clock); err != nil {
 					t.Error(err)
 				}
 				if m := w.ask(name+".prod.svc.cluster.local.", dns.TypeA); m.Rcode != dns.RcodeNameError {
@@ -234,7 +234,7 @@ func TestSafeToStopOnceNoCacheHoldsIt(t *testing.T) {
 	w := newWorld(t, Config{TTL: time.Minute})
 	deregister := func() time.Time {
 		w.load("prod/web/a 192.0.2.1")
-		results, _, err := w.registry.Apply([]service.Change{{Op: service.Deregister, ID: id("prod", "web", "a")}}, w.clock)
+		results, _, err := w.registry.Apply(anyone, []service.Change{{Op: service.Deregister, ID: id("prod", "web", "a")}}, w.clock)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,7 +244,7 @@ func TestSafeToStopOnceNoCacheHoldsIt(t *testing.T) {
 	if got, want := deregister().Sub(w.clock), 60700*time.Millisecond; got != want {
 		t.Errorf("with a TTL of a minute: got %s from now, want %s, a whole second", got, want)
 	}
-	w.registry.setRules(defaultLeases, defaultEviction, 5*time.Second)
+	w.registry.setRules(Rules{Leases: defaultLeases, Eviction: defaultEviction, TTL: 5 * time.Second})
 	w.clock = w.clock.Add(30 * time.Second)
 	if got, want := deregister().Sub(w.clock), 30700*time.Millisecond; got != want {
 		t.Errorf("half a minute after the TTL fell to 5 s: got %s from now, want %s", got, want)
@@ -265,7 +265,7 @@ func TestHeartbeatIsNeverBothHeardAndIgnored(t *testing.T) {
 		w.clock = w.clock.Add(100 * time.Millisecond)
 		var wg sync.WaitGroup
 		var err error
-		wg.Go(func() { err = w.registry.Renew(id("prod", "web", "a"), service.Precondition{}) })
+		wg.Go(func() { err = w.registry.Renew(anyone, id("prod", "web", "a"), service.Precondition{}) })
 		wg.Go(func() { w.registry.Expire() })
 		wg.Wait()
 		here := w.registry.State().Instance(id("prod", "web", "a")) != nil

@@ -37,8 +37,7 @@ type Config struct {
 	Most   int // records in one answer; 0 is all
 	Fall   fall.F
 
-	Leases   *LeaseRange // nil where the block does not say
-	Eviction *Eviction   // likewise
+	Shared
 }
 
 // The defaults of the Corefile.
@@ -108,7 +107,7 @@ func nameServers(bound []string) []netip.Addr {
 		}
 	}
 	if len(addrs) > 0 {
-		return unique(addrs)
+		return distinct(addrs)
 	}
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {
@@ -119,14 +118,14 @@ func nameServers(bound []string) []netip.Addr {
 			addrs = append(addrs, prefix.Addr().Unmap())
 		}
 	}
-	addrs = unique(addrs)
+	addrs = distinct(addrs)
 	if outside := slices.DeleteFunc(slices.Clone(addrs), netip.Addr.IsLoopback); len(outside) > 0 {
 		return outside
 	}
 	return addrs
 }
 
-func unique(addrs []netip.Addr) []netip.Addr {
+func distinct(addrs []netip.Addr) []netip.Addr {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs)
 }

@@ -112,13 +112,13 @@ func TestBlocksOfOneTableMustAgree(t *testing.T) {
 		a, b     Config
 		agree    bool
 	}{
-		{"the same lease in both", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: &LeaseRange{Default: time.Second}}, true},
-		{"a lease in one", Config{Listen: "x", Leases: short}, Config{Listen: "x"}, true},
-		{"two leases", Config{Listen: "x", Leases: short}, Config{Listen: "x", Leases: long}, false},
-		{"two evictions", Config{Listen: "x", Eviction: &Eviction{1, 2}}, Config{Listen: "x", Eviction: &Eviction{2, 2}}, false},
+		{"the same lease in both", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x", Shared: Shared{Leases: &LeaseRange{Default: time.Second}}}, true},
+		{"a lease in one", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x"}, true},
+		{"two leases", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x", Shared: Shared{Leases: long}}, false},
+		{"two evictions", Config{Listen: "x", Shared: Shared{Eviction: &Eviction{1, 2}}}, Config{Listen: "x", Shared: Shared{Eviction: &Eviction{2, 2}}}, false},
 		{"two stores", Config{Listen: "x", Dir: "/a"}, Config{Listen: "x"}, false},
 		{"one store of two tables", Config{Listen: "x", Dir: "/a"}, Config{Listen: "y", Dir: "/a"}, false},
-		{"two leases of two tables", Config{Listen: "x", Leases: short}, Config{Listen: "y", Leases: long}, true},
+		{"two leases of two tables", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "y", Shared: Shared{Leases: long}}, true},
 	} {
 		g := &generation{}
 		if err := g.add(&tc.a); err != nil {

@@ -225,7 +225,7 @@ func (w *shelved) wait(d time.Duration, tick func()) {
 
 // try makes changes and returns what the registry says to them.
 func (w *shelved) try(changes ...service.Change) error {
-	_, _, err := w.registry.Apply(changes, w.now())
+	_, _, err := w.registry.Apply(anyone, changes, w.now())
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unique"
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
@@ -13,6 +14,7 @@ import (
 // transaction is a list of changes being made on a draft. Nothing of it is visible, and
 // nothing outside it has changed, until it is published.
 type transaction struct {
+	by    service.Caller
 	rules *rules
 	draft *table.Draft
 	at    lease.Time // when it happens, on the clock of leases
@@ -27,8 +29,9 @@ type transaction struct {
 	registrations, deregistrations int // of instances, for the metrics
 }
 
-func (r *Registry) begin(s *table.Snapshot) *transaction {
+func (r *Registry) begin(s *table.Snapshot, by service.Caller) *transaction {
 	return &transaction{
+		by:    by,
 		rules: r.rules.Load(),
 		draft: s.Edit(),
 		at:    r.clock.Now(),
@@ -65,11 +68,11 @@ func (t *transaction) apply(n int, c *service.Change) {
 
 // check returns what is wrong with a change whatever the table holds.
 func (t *transaction) check(c *service.Change) []service.Fault {
-	faults := c.Check()
+	faults := append(c.Check(), t.rules.admit(c)...)
 	if c.Op != service.Register || !c.Instance.Lease.Given || c.Instance.Lease.Static() {
 		return faults
 	}
-	if d, r := c.Instance.Lease.Duration(), t.rules.leases; d < r.Min || d > r.Max {
+	if d, r := c.Instance.Lease.Duration(), t.rules.Leases; d < r.Min || d > r.Max {
 		faults = append(faults, service.Fault{Field: "leaseSeconds", Message: fmt.Sprintf(
 			"%d is out of range: it is 0 for a static instance, or %d to %d",
 			c.Instance.Lease.Seconds, seconds(r.Min), seconds(r.Max))})
@@ -101,7 +104,7 @@ func (t *transaction) do(c *service.Change) (table.Result, error) {
 // and changes nothing.
 func (t *transaction) register(c *service.Change) (table.Result, error) {
 	was := t.living(c.ID)
-	if err := meets(c, was); err != nil {
+	if err := t.may(c, was); err != nil {
 		return table.Result{}, err
 	}
 	is := &table.Instance{ID: c.ID, Instance: t.resolve(c, was), RegisteredAt: t.wall}
@@ -116,6 +119,9 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	if !is.Instance.Lease.Static() {
 		is.Lease = lease.New(is, is.Instance.Lease.Duration(), t.at)
 		t.granted = append(t.granted, is.Lease)
+	}
+	if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
+		return table.Result{}, err
 	}
 	t.draft.Put(is)
 	t.registrations++
@@ -136,7 +142,7 @@ func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
 	default:
 		return false
 	}
-	return meets(c, known) == nil && len(t.check(c)) == 0
+	return t.may(c, known) == nil && len(t.check(c)) == 0
 }
 
 // resolve fills in what the client left open: by what is known, else by the rules.
@@ -146,7 +152,7 @@ func (t *transaction) resolve(c *service.Change, was *table.Instance) service.In
 		is.Hostname = c.ID.ID
 	}
 	if !is.Lease.Given {
-		is.Lease = service.LeaseOf(seconds(t.rules.leases.Default))
+		is.Lease = service.LeaseOf(seconds(t.rules.Leases.Default))
 	}
 	if is.Status == service.Unset {
 		is.Status = service.Up
@@ -154,7 +160,20 @@ func (t *transaction) resolve(c *service.Change, was *table.Instance) service.In
 			is.Status = was.Status
 		}
 	}
+	is.Owner = t.ownerOf(c, was)
 	return is
+}
+
+// ownerOf returns who owns an instance that is registered: who did so first. Only an
+// administrator can say that it is somebody else, and does when a table is imported.
+func (t *transaction) ownerOf(c *service.Change, was *table.Instance) string {
+	switch {
+	case t.by.Admin && c.Instance.Owner != "":
+		return c.Instance.Owner
+	case was != nil && was.Owner != "":
+		return was.Owner
+	}
+	return unique.Make(t.by.Name).Value() // a million instances may have the same
 }
 
 func (t *transaction) deregister(c *service.Change) (table.Result, error) {
@@ -174,7 +193,7 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 // safeToStopAt returns the first whole second at which no cache holds an answer that
 // was given before the transaction.
 func (t *transaction) safeToStopAt() time.Time {
-	at := t.wall.Add(t.rules.ttl)
+	at := t.wall.Add(t.rules.TTL)
 	if t.rules.cachedUntil.After(at) {
 		at = t.rules.cachedUntil
 	}
@@ -209,6 +228,9 @@ func (t *transaction) define(c *service.Change) (table.Result, error) {
 	was := t.draft.Service(c.ID.Name)
 	if !c.If.Met(revisionOf(was), was != nil) {
 		return table.Result{}, service.ErrPrecondition
+	}
+	if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
+		return table.Result{}, err
 	}
 	if was == nil || was.Definition == nil || !was.Definition.Equal(c.Definition) {
 		t.draft.Define(c.ID.Name, c.Definition)
@@ -274,13 +296,17 @@ func (t *transaction) existing(c *service.Change) (*table.Instance, error) {
 	if i == nil {
 		return nil, fmt.Errorf("instance %s: %w: register it first", c.ID, service.ErrNotFound)
 	}
-	return i, meets(c, i)
+	return i, t.may(c, i)
 }
 
-func meets(c *service.Change, i *table.Instance) error {
+// may reports why an instance, nil where there is none, is not to be changed.
+func (t *transaction) may(c *service.Change, i *table.Instance) error {
 	revision := uint64(0)
 	if i != nil {
 		revision = i.Revision
+		if !t.by.Owns(&i.Instance) {
+			return service.ErrNotOwner
+		}
 	}
 	if !c.If.Met(revision, i != nil) {
 		return service.ErrPrecondition
@@ -294,7 +320,7 @@ func (t *transaction) instance(i *table.Instance) table.Result {
 
 // sentinel returns which of the errors of service an error is.
 func sentinel(err error) error {
-	for _, s := range []error{service.ErrNotFound, service.ErrPrecondition} {
+	for _, s := range []error{service.ErrNotFound, service.ErrPrecondition, service.ErrNotOwner} {
 		if errors.Is(err, s) {
 			return s
 		}

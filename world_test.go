@@ -35,19 +35,26 @@ func newWorld(t testing.TB, config Config) *world {
 	if config.TTL == 0 {
 		config.TTL = defaultTTL
 	}
-	leases := defaultLeases
-	if config.Leases != nil {
-		leases = *config.Leases
+	if config.Eviction == nil {
+		config.Eviction = &Eviction{Percent: 100}
 	}
-	eviction := Eviction{Percent: 100}
-	if config.Eviction != nil {
-		eviction = *config.Eviction
-	}
-	w.registry.setRules(leases, eviction, config.TTL)
+	w.setRules(&config)
 	w.handler = newHandler(&config, []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")})
 	w.handler.registry.Store(w.registry)
 	w.handler.Next = test.NextHandler(passedOn, nil)
 	return w
+}
+
+// anyone is who changes the table where no credential is asked for.
+var anyone = service.Caller{Admin: true}
+
+// everything may be read by whoever reads with it.
+func everything(service.Name) bool { return true }
+
+func (w *world) setRules(config *Config) {
+	rules := config.rules()
+	rules.TTL = config.TTL
+	w.registry.setRules(rules)
 }
 
 // pass lets time pass as it does while the process runs: in ticks.
@@ -60,7 +67,7 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) apply(changes ...service.Change) {
 	w.t.Helper()
-	if _, _, err := w.registry.Apply(changes, w.clock); err != nil {
+	if _, _, err := w.registry.Apply(anyone, changes, w.clock); err != nil {
 		w.t.Fatalf("apply %+v: %v", changes, err)
 	}
 }

@@ -12,6 +12,7 @@ var (
 	ErrNotLoaded    = errors.New("the table is not loaded yet")
 	ErrNotKept      = errors.New("the store cannot keep the change now")
 	ErrNoSnapshot   = errors.New("the table is in memory only")
+	ErrNotOwner     = errors.New("it belongs to another credential")
 )
 
 // Invalid is the error of a transaction with values that are not allowed: every

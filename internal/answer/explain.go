@@ -37,6 +37,13 @@ func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.
 	}
 }
 
+// ServiceOf returns the service that a name in the zone belongs to, whether or not there is
+// one; false where it belongs to none.
+func (z *Zone) ServiceOf(name string) (service.Name, bool) {
+	p := z.parse(name)
+	return p.service, p.service.Service != ""
+}
+
 // Missing says why an instance is not in the answer to a question; it is empty where the
 // instance is in it.
 func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype uint16, answer []dns.RR) string {

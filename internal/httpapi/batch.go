@@ -30,11 +30,16 @@ func postBatch(c *call) {
 		c.failFaults(w.code(), w.faults)
 		return
 	}
-	results, revision, err := c.registry.Apply(changes, c.arrived)
+	c.isAbout(changes)
+	if !c.mayWriteEach(namesOf(changes), func(n int) string { return fmt.Sprintf("operations[%d]", n) }) {
+		return
+	}
+	results, revision, err := c.registry.Apply(c.by(), changes, c.arrived)
 	if err != nil {
 		c.refuseBatch(changes, err)
 		return
 	}
+	c.revision = revision
 	b := append(c.out[:0], '{')
 	b = unsigned(member(b, "revision"), revision)
 	b = append(member(b, "results"), '[')
@@ -201,5 +206,13 @@ func (c *call) refuseBatch(changes []service.Change, err error) {
 	for i, f := range invalid.Faults {
 		faults[i] = fault{operationField(f.Change, changes[f.Change].Op, f.Field), f.Message}
 	}
-	c.failFaults(http.StatusUnprocessableEntity, faults)
+	c.failFaults(codeOf(err), faults)
+}
+
+// codeOf returns the status of changes with faults.
+func codeOf(err error) int {
+	if errors.Is(err, service.ErrNotOwner) {
+		return http.StatusConflict
+	}
+	return http.StatusUnprocessableEntity
 }

@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -18,8 +20,16 @@ type call struct {
 	r       *http.Request
 	arrived time.Time
 
-	id   service.ID // the names in the path; those it has not are empty
-	code int        // answered; 0 before that
+	id     service.ID // the names in the path; those it has not are empty
+	caller *access.Caller
+	from   netip.AddrPort
+	code   int // answered; 0 before that
+
+	// What the audit tells besides.
+	on       []service.ID // the objects, unless they are those in the path
+	more     int          // objects beyond those
+	revision uint64       // of the table with the change
+	why      string       // it was refused
 
 	in   []byte // the body
 	out  []byte // the answer
@@ -41,29 +51,35 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c := calls.Get().(*call)
 	c.Server, c.w, c.r, c.arrived = s, w, r, s.options.Now()
 	c.route = otherRoute
-	c.dispatch()
+	needs := c.dispatch()
 	c.observe()
+	c.audit(needs)
 	c.release()
 }
 
-func (c *call) dispatch() {
+// dispatch answers the request, and returns what it takes to be allowed.
+func (c *call) dispatch() need {
 	path, ok := split(c.r.URL.EscapedPath())
 	if !ok {
 		c.fail(http.StatusNotFound, "no resource has this path")
-		return
+		return nothing
 	}
 	m, allowed := find(c.r.Method, path)
 	switch {
 	case m != nil:
 		c.route = m.route
 		c.id = path.id()
-		m.serve(c)
+		if c.admitted(m.needs) {
+			m.serve(c)
+		}
+		return m.needs
 	case allowed != "":
 		c.w.Header().Set("Allow", allowed)
 		c.fail(http.StatusMethodNotAllowed, "the method must be one of "+allowed)
 	default:
 		c.fail(http.StatusNotFound, "no resource has this path")
 	}
+	return nothing
 }
 
 // observe tells the observer of the request, the first time that it is called.

@@ -32,7 +32,11 @@ func explain(c *call) {
 		return
 	}
 	name = dns.Fqdn(name)
-	e := c.registry.Explain(name, qtype)
+	e, ok := c.registry.Explain(name, qtype, c.caller.MayRead)
+	if !ok {
+		c.forbid("read of the service of that name")
+		return
+	}
 	b := append(c.out[:0], '{')
 	b = text(member(b, "name"), name)
 	b = text(member(b, "type"), dns.Type(qtype).String())

@@ -7,7 +7,10 @@ import (
 
 // exportFormat is the version of what an export tells. One that an older version would
 // read wrong, or not at all, gets the next number; all that came before are read for ever.
-const exportFormat = 1
+//
+//	1  definitions and instances
+//	2  instances have an owner, where they have one
+const exportFormat = 2
 
 const exportName = "registry.json"
 
@@ -35,8 +38,8 @@ func (d *download) table(state *table.State) bool {
 	b = append(member(b, "services"), '[')
 	before := "\n"
 	for view := range state.Services(service.Name{}) {
-		if view.Definition == nil {
-			continue // it is what its instances make it
+		if view.Definition == nil || !d.caller.MayRead(view.Name) {
+			continue // without a definition it is what its instances make it
 		}
 		b = nameMembers(append(append(b, before...), '{'), view.Name)
 		b = definitionMembers(b, view.Definition)
@@ -50,11 +53,14 @@ func (d *download) table(state *table.State) bool {
 	b = append(member(b, "instances"), '[')
 	before = "\n"
 	for i := range state.Instances() {
-		if i.Lease.Ended() {
+		if i.Lease.Ended() || !d.caller.MayRead(i.Name) {
 			continue
 		}
 		b = identity(append(append(b, before...), '{'), i.ID)
 		b = instanceMembers(b, &i.Instance)
+		if i.Owner != "" {
+			b = text(member(b, "owner"), i.Owner)
+		}
 		b = append(unsigned(member(b, "revision"), i.Revision), '}')
 		before = ",\n"
 		if b = d.pass(b); d.failed {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/coredns-registry/registry/service"
@@ -24,22 +25,44 @@ func postHeartbeats(c *call) {
 		c.failFaults(w.code(), w.faults)
 		return
 	}
+	if !c.mayWriteEach(namesOfIDs(ids), identityField) {
+		return
+	}
 	renewed := 0
+	var foreign []fault
 	b := append(c.out[:0], `{"unknown":[`...)
-	for _, id := range ids {
-		switch err := c.registry.Renew(id, service.Precondition{}); {
+	for n, id := range ids {
+		switch err := c.registry.Renew(c.by(), id, service.Precondition{}); {
 		case err == nil:
 			renewed++
 		case errors.Is(err, service.ErrNotFound):
 			b = append(identity(append(next(b), '{'), id), '}')
+		case errors.Is(err, service.ErrNotOwner):
+			foreign = append(foreign, fault{identityField(n), "belongs to another credential"})
 		default:
 			c.refuse(err)
 			return
 		}
 	}
+	if len(foreign) > 0 {
+		c.fail(http.StatusConflict, fmt.Sprintf("%d of %d instances belong to another credential; of the others %d were renewed", len(foreign), len(ids), renewed), foreign...)
+		return
+	}
 	b = append(b, ']')
 	c.out = append(number(member(b, "renewed"), int64(renewed)), '}')
 	c.answer(http.StatusOK, 0)
+}
+
+func identityField(n int) string { return fmt.Sprintf("instances[%d]", n) }
+
+func namesOfIDs(ids []service.ID) func(yield func(int, service.Name) bool) {
+	return func(yield func(int, service.Name) bool) {
+		for n := range ids {
+			if !yield(n, ids[n].Name) {
+				return
+			}
+		}
+	}
 }
 
 // identities reads which instances are meant. Names that no instance can have are no

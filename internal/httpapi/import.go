@@ -47,7 +47,7 @@ func postImport(c *call) {
 		c.failUpload(u.err, string(w.at))
 	case len(w.faults) > 0:
 		c.failFaults(w.code(), w.faults)
-	default:
+	case c.mayWriteEach(namesOf(w.changes), w.elementOf):
 		c.merge(w, dry)
 	}
 }
@@ -74,16 +74,18 @@ func (c *call) merge(w *importer, dry bool) {
 	w.upload.done()
 	state := c.registry.State()
 	revision := state.Revision
-	services, instances := w.compare(c.registry, state)
+	services, instances := w.compare(c.by(), c.registry, state)
 	var err error
 	if !dry && len(w.changes) > 0 {
-		_, revision, err = c.registry.Apply(w.changes, c.options.Now())
+		c.isAbout(w.changes)
+		_, revision, err = c.registry.Apply(c.by(), w.changes, c.options.Now())
 	}
 	w.upload.answered()
 	if err != nil {
 		c.refuseImport(w, err)
 		return
 	}
+	c.revision = revision
 	b := append(c.out[:0], '{')
 	b = boolean(member(b, "dryRun"), dry)
 	b = unsigned(member(b, "revision"), revision)
@@ -95,7 +97,7 @@ func (c *call) merge(w *importer, dry bool) {
 
 // compare counts what the changes would do to a state, and leaves out those that would do
 // nothing.
-func (w *importer) compare(r Registry, state *table.State) (services, instances tally) {
+func (w *importer) compare(by service.Caller, r Registry, state *table.State) (services, instances tally) {
 	kept := 0
 	for n := range w.changes {
 		change, t, known := &w.changes[n], &instances, false
@@ -107,7 +109,7 @@ func (w *importer) compare(r Registry, state *table.State) (services, instances 
 		switch {
 		case !known:
 			t.created.add(change)
-		case r.Differs(change, state.Snapshot):
+		case r.Differs(by, change, state.Snapshot):
 			t.changed.add(change)
 		default:
 			t.unchanged++
@@ -175,5 +177,5 @@ func (c *call) refuseImport(w *importer, err error) {
 		return
 	}
 	w.noteFaults(invalid.Faults)
-	c.failFaults(http.StatusUnprocessableEntity, w.faults)
+	c.failFaults(codeOf(err), w.faults)
 }

@@ -21,7 +21,7 @@ var (
 		ignored: []string{"revision", "defined", "instanceCount"},
 	}
 	importedInstanceFields = fields{
-		read:    slices.Concat([]string{"namespace", "service", "id"}, instanceFields.read),
+		read:    slices.Concat([]string{"namespace", "service", "id", "owner"}, instanceFields.read),
 		ignored: []string{"revision", "registeredAt", "expiresAt", "names"},
 	}
 )
@@ -82,11 +82,11 @@ func (w *importer) understood() {
 // body means anything, so it ends the walk and is the only fault.
 func (w *importer) format() {
 	n, ok := w.integer(0, math.MaxInt64)
-	if !ok || n == exportFormat {
+	if !ok || 1 <= n && n <= exportFormat {
 		return
 	}
 	w.faults, w.dropped = nil, 0
-	w.note("%d is not known to this version, which reads %d: export with the version that imports, or import with the later one", n, exportFormat)
+	w.note("%d is not known to this version, which reads 1 to %d: export with the version that imports, or import with the later one", n, exportFormat)
 	w.broken, w.malformed = true, false
 }
 
@@ -98,8 +98,26 @@ func (w *importer) serviceAt(i int) {
 
 func (w *importer) instanceAt(i int) {
 	c, before := w.element(service.Register, i)
-	c.Instance = w.instanceOf(&importedInstanceFields, func(name string) { w.nameField(&c.ID, name) })
+	owner := ""
+	c.Instance = w.instanceOf(&importedInstanceFields, func(name string) {
+		if name == "owner" {
+			owner = w.owner()
+			return
+		}
+		w.nameField(&c.ID, name)
+	})
+	if c.Instance != nil {
+		c.Instance.Owner = owner
+	}
 	w.endElement(c, c.Instance != nil, before)
+}
+
+func (w *importer) owner() string {
+	owner, _ := w.text()
+	if len(owner) > service.MaxOwnerBytes {
+		w.note("has %d bytes: the name of a credential has at most %d", len(owner), service.MaxOwnerBytes)
+	}
+	return owner
 }
 
 // element begins a change. The number of faults before it tells later which are its own.

@@ -77,7 +77,7 @@ func putHeartbeat(c *call) {
 	if !ok {
 		return
 	}
-	if err := c.registry.Renew(c.id, unless); err != nil {
+	if err := c.registry.Renew(c.by(), c.id, unless); err != nil {
 		c.refuse(err)
 		return
 	}
@@ -116,10 +116,11 @@ func (c *call) possible() bool {
 
 // apply makes one change.
 func (c *call) apply(change service.Change) (table.Result, uint64, error) {
-	results, revision, err := c.registry.Apply([]service.Change{change}, c.arrived)
+	results, revision, err := c.registry.Apply(c.by(), []service.Change{change}, c.arrived)
 	if err != nil {
 		return table.Result{}, 0, err
 	}
+	c.revision = revision
 	return results[0], revision, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -89,6 +90,11 @@ func listNamespaces(c *call) {
 	b := append(c.out[:0], `{"items":[`...)
 	last, n := "", 0
 	for ns := range state.Namespaces(from) {
+		if !c.caller.MayReadNamespace(ns.Name) {
+			if ns = c.shown(state, ns.Name); ns.Services == 0 {
+				continue
+			}
+		}
 		if n == p.limit {
 			c.endList(b, last)
 			return
@@ -104,6 +110,23 @@ func listNamespaces(c *call) {
 		last, n = ns.Name, n+1
 	}
 	c.endList(b, "")
+}
+
+// shown counts what the caller may be shown of a namespace.
+func (c *call) shown(state *table.State, namespace string) table.Namespace {
+	ns := table.Namespace{Name: namespace}
+	if !c.caller.MayReadSome(namespace) {
+		return ns
+	}
+	for view := range state.Services(service.Name{Namespace: namespace}) {
+		if view.Namespace != namespace {
+			break
+		}
+		if c.caller.MayRead(view.Name) {
+			ns.Add(view)
+		}
+	}
+	return ns
 }
 
 // listServices lists the services of the namespace in the path, or of all where the path
@@ -135,6 +158,9 @@ func listServices(c *call) {
 	for view := range state.Services(from) {
 		if c.id.Namespace != "" && view.Namespace != c.id.Namespace {
 			break
+		}
+		if !c.caller.MayRead(view.Name) {
+			continue
 		}
 		if n == p.limit {
 			c.endList(b, last)

@@ -29,6 +29,9 @@ type memory struct {
 	mu sync.Mutex // one writer at a time
 }
 
+// anyone is who changes the table where no credential is asked for.
+var anyone = service.Caller{Admin: true}
+
 // firstRevision is that of the empty table.
 const firstRevision = 100
 
@@ -47,7 +50,7 @@ func (m *memory) State() *table.State {
 	return m.table.Load()
 }
 
-func (m *memory) Apply(changes []service.Change, _ time.Time) ([]table.Result, uint64, error) {
+func (m *memory) Apply(_ service.Caller, changes []service.Change, _ time.Time) ([]table.Result, uint64, error) {
 	if m.entered != nil {
 		m.entered()
 	}
@@ -162,7 +165,7 @@ func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
 	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name)}
 }
 
-func (m *memory) Renew(id service.ID, unless service.Precondition) error {
+func (m *memory) Renew(_ service.Caller, id service.ID, unless service.Precondition) error {
 	state := m.State()
 	if state == nil {
 		return service.ErrNotLoaded
@@ -195,11 +198,11 @@ func (m *memory) Names(view *table.View, i *table.Instance) []string {
 	return names
 }
 
-func (m *memory) Explain(name string, qtype uint16) Explanation {
+func (m *memory) Explain(name string, qtype uint16, _ func(service.Name) bool) (Explanation, bool) {
 	if m.explained != nil {
-		return m.explained(name, qtype)
+		return m.explained(name, qtype), true
 	}
-	return Explanation{Outcome: "notserved"}
+	return Explanation{Outcome: "notserved"}, true
 }
 
 func (m *memory) Version() string    { return "v0.0.1" }
@@ -215,7 +218,7 @@ func (m *memory) Snapshot(w io.Writer) error {
 	return m.snapshot(w)
 }
 
-func (m *memory) Differs(c *service.Change, s *table.Snapshot) bool {
+func (m *memory) Differs(_ service.Caller, c *service.Change, s *table.Snapshot) bool {
 	if c.Op == service.Define {
 		view := s.Service(c.ID.Name)
 		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)

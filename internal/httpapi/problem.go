@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/coredns-registry/registry/service"
 )
@@ -17,6 +19,7 @@ type fault struct {
 // fail answers with a problem (RFC 9457). The type of each is about:blank: its meaning
 // is that of the status, and the title is the status's own.
 func (c *call) fail(code int, detail string, faults ...fault) {
+	c.why = detail
 	b := append(c.out[:0], '{')
 	b = text(member(b, "type"), "about:blank")
 	b = text(member(b, "title"), http.StatusText(code))
@@ -48,9 +51,9 @@ func (c *call) failFaults(code int, faults []fault) {
 	c.fail(code, detail, faults...)
 }
 
-// retryAfter is the number of seconds after which it is worth to come again when the
+// comeAgain is how long after a refusal it is worth to come again when the
 // table could not be changed.
-const retryAfter = "1"
+const comeAgain = time.Second
 
 // refuse answers with the error of a request about one object.
 func (c *call) refuse(err error) {
@@ -58,6 +61,8 @@ func (c *call) refuse(err error) {
 	switch {
 	case errors.Is(err, service.ErrNotLoaded):
 		c.unavailable("the table is not loaded yet")
+	case errors.Is(err, service.ErrNotOwner):
+		c.fail(http.StatusConflict, "the instance belongs to another credential")
 	case errors.Is(err, service.ErrNotFound):
 		c.notFound()
 	case errors.Is(err, service.ErrPrecondition):
@@ -77,8 +82,14 @@ func (c *call) refuse(err error) {
 }
 
 func (c *call) unavailable(detail string) {
-	c.w.Header().Set("Retry-After", retryAfter)
+	c.retryAfter(comeAgain)
 	c.fail(http.StatusServiceUnavailable, detail)
+}
+
+// retryAfter says when it is worth to come again, in whole seconds (RFC 9110, section 10.2.3).
+func (c *call) retryAfter(d time.Duration) {
+	seconds := (d + time.Second - 1) / time.Second
+	c.w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 }
 
 func (c *call) notFound() { c.fail(http.StatusNotFound, service.ErrNotFound.Error()) }

@@ -20,15 +20,15 @@ type Registry interface {
 	// service.ErrNotLoaded says to come again. When it returns, DNS answers by the
 	// changes. arrived is when the request came in. The results stand in the order of
 	// the changes; the revision is that of the table with them.
-	Apply(changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error)
+	Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error)
 
 	// Check returns everything that is wrong with a change whatever the table holds: for
 	// bodies that have other faults besides, so that all are told at once.
 	Check(c *service.Change) []service.Fault
 
 	// Renew gives an instance's lease its full length: service.ErrNotFound where there is
-	// no such instance, service.ErrPrecondition, service.ErrNotLoaded.
-	Renew(id service.ID, unless service.Precondition) error
+	// no such instance, service.ErrNotOwner, service.ErrPrecondition, service.ErrNotLoaded.
+	Renew(by service.Caller, id service.ID, unless service.Precondition) error
 
 	// ExpiresAt returns when a lease ends unless it is renewed; the zero time for a nil
 	// lease, which never ends.
@@ -37,8 +37,9 @@ type Registry interface {
 	// Names returns the DNS names that lead to an instance of the service now.
 	Names(view *table.View, i *table.Instance) []string
 
-	// Explain says what DNS would answer, and why.
-	Explain(name string, qtype uint16) Explanation
+	// Explain says what DNS would answer, and why, as far as it is of services that may be
+	// read; false where the name itself is of one that may not.
+	Explain(name string, qtype uint16, may func(service.Name) bool) (e Explanation, ok bool)
 
 	// Version and Store name the build and the store, for the status. StoreFailing reports
 	// whether the store cannot keep changes now.
@@ -56,7 +57,7 @@ type Registry interface {
 
 	// Differs reports whether the object of a change, which is Register or Define and has
 	// nothing wrong with it, is otherwise in the snapshot than the change would have it.
-	Differs(c *service.Change, s *table.Snapshot) bool
+	Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool
 }
 
 // Evictions is the state of the eviction budget: in any Span at most that share of the

@@ -19,6 +19,7 @@ type resource struct {
 type method struct {
 	name  string
 	route string // its label in metrics
+	needs need
 	serve func(*call)
 }
 
@@ -29,35 +30,35 @@ const otherRoute = "other"
 // a test holds the two against each other.
 var resources = []resource{
 	{"/v1/namespaces/{namespace}/services/{service}/instances/{id}", []method{
-		{http.MethodGet, "GET instance", getInstance},
-		{http.MethodPut, "PUT instance", putInstance},
-		{http.MethodDelete, "DELETE instance", deleteInstance},
+		{http.MethodGet, "GET instance", read, getInstance},
+		{http.MethodPut, "PUT instance", write, putInstance},
+		{http.MethodDelete, "DELETE instance", write, deleteInstance},
 	}},
 	{"/v1/namespaces/{namespace}/services/{service}/instances/{id}/heartbeat", []method{
-		{http.MethodPut, "PUT heartbeat", putHeartbeat},
+		{http.MethodPut, "PUT heartbeat", beat, putHeartbeat},
 	}},
 	{"/v1/namespaces/{namespace}/services/{service}/instances/{id}/status", []method{
-		{http.MethodPut, "PUT status", putStatus},
+		{http.MethodPut, "PUT status", write, putStatus},
 	}},
 	{"/v1/namespaces/{namespace}/services/{service}", []method{
-		{http.MethodGet, "GET service", getService},
-		{http.MethodPut, "PUT service", putService},
-		{http.MethodDelete, "DELETE service", deleteService},
+		{http.MethodGet, "GET service", read, getService},
+		{http.MethodPut, "PUT service", write, putService},
+		{http.MethodDelete, "DELETE service", write, deleteService},
 	}},
 	{"/v1/namespaces/{namespace}/services", []method{
-		{http.MethodGet, "GET services of namespace", listServices},
+		{http.MethodGet, "GET services of namespace", readSome, listServices},
 	}},
-	{"/v1/namespaces", []method{{http.MethodGet, "GET namespaces", listNamespaces}}},
-	{"/v1/services", []method{{http.MethodGet, "GET services", listServices}}},
-	{"/v1/heartbeats", []method{{http.MethodPost, "POST heartbeats", postHeartbeats}}},
-	{"/v1/batch", []method{{http.MethodPost, "POST batch", postBatch}}},
-	{"/v1/watch", []method{{http.MethodGet, watchRoute, watch}}},
-	{"/v1/explain", []method{{http.MethodGet, "GET explain", explain}}},
-	{"/v1/snapshot", []method{{http.MethodGet, "GET snapshot", getSnapshot}}},
-	{"/v1/export", []method{{http.MethodGet, "GET export", getExport}}},
-	{"/v1/import", []method{{http.MethodPost, "POST import", postImport}}},
-	{"/v1/status", []method{{http.MethodGet, "GET status", getStatus}}},
-	{"/openapi.json", []method{{http.MethodGet, "GET openapi", getOpenAPI}}},
+	{"/v1/namespaces", []method{{http.MethodGet, "GET namespaces", readSome, listNamespaces}}},
+	{"/v1/services", []method{{http.MethodGet, "GET services", readSome, listServices}}},
+	{"/v1/heartbeats", []method{{http.MethodPost, "POST heartbeats", beatEach, postHeartbeats}}},
+	{"/v1/batch", []method{{http.MethodPost, "POST batch", writeEach, postBatch}}},
+	{"/v1/watch", []method{{http.MethodGet, watchRoute, readSome, watch}}},
+	{"/v1/explain", []method{{http.MethodGet, "GET explain", readSome, explain}}},
+	{"/v1/snapshot", []method{{http.MethodGet, "GET snapshot", admin, getSnapshot}}},
+	{"/v1/export", []method{{http.MethodGet, "GET export", readSome, getExport}}},
+	{"/v1/import", []method{{http.MethodPost, "POST import", writeEach, postImport}}},
+	{"/v1/status", []method{{http.MethodGet, "GET status", nothing, getStatus}}},
+	{"/openapi.json", []method{{http.MethodGet, "GET openapi", nothing, getOpenAPI}}},
 }
 
 // find returns the method that a request asks for. Where the path has resources but not

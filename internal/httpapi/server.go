@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/access"
+
 	"golang.org/x/net/netutil"
 )
 
@@ -40,9 +42,10 @@ type Options struct {
 	Now   func() time.Time                     // time.Now
 	After func(time.Duration) <-chan time.Time // time.After; for the keep-alives of watchers
 
-	TLS   *tls.Config // plain HTTP
-	Conns int         // open at once on one listener; 8192
-	Log   *log.Logger // what no client can be told; the standard logger
+	TLS   *tls.Config          // plain HTTP
+	Guard func() *access.Guard // who decides now who may do what; everybody may do everything
+	Conns int                  // open at once on one listener; 8192
+	Log   *log.Logger          // what no client can be told; the standard logger
 
 	// Observe is called once for each request: with the label of its route, of which
 	// there are few, the status, and how long it took until the answer was written, or
@@ -79,6 +82,10 @@ func New(r Registry, o Options) *Server {
 	if o.After == nil {
 		o.After = time.After
 	}
+	if o.Guard == nil {
+		everybody := access.NewGuard(access.Rules{})
+		o.Guard = func() *access.Guard { return everybody }
+	}
 	if o.Conns == 0 {
 		o.Conns = maxConns
 	}
@@ -112,6 +119,9 @@ func New(r Registry, o Options) *Server {
 	}
 	return s
 }
+
+// guard returns who decides now.
+func (s *Server) guard() *access.Guard { return s.options.Guard() }
 
 // Handler returns what answers the requests, for a server of the caller's own.
 func (s *Server) Handler() http.Handler { return s.http.Handler }

@@ -40,7 +40,7 @@ type watcher struct {
 func watch(c *call) {
 	w := &watcher{call: c, upToDate: c.arrived}
 	since, resumes, ok := w.request()
-	if !ok {
+	if !ok || !w.permitted() {
 		return
 	}
 	state := c.state()
@@ -137,8 +137,11 @@ func (w *watcher) begin() {
 func (w *watcher) dump(state *table.State) bool {
 	commit := state.Last()
 	for view := range state.Services(w.filter) {
-		if !w.wants(view.Name) {
+		if !w.within(view.Name) {
 			break
+		}
+		if !w.caller.MayRead(view.Name) {
+			continue
 		}
 		if view.Definition != nil {
 			e := table.Event{Kind: table.KindService, ID: service.ID{Name: view.Name}, Definition: view.Definition}
@@ -237,14 +240,36 @@ func (w *watcher) tell(commit *table.Commit) bool {
 
 // wants reports whether the watcher is told of that service.
 func (w *watcher) wants(name service.Name) bool {
+	return w.within(name) && w.caller.MayRead(name)
+}
+
+// within reports whether the watcher has asked for that service.
+func (w *watcher) within(name service.Name) bool {
 	return (w.filter.Namespace == "" || w.filter.Namespace == name.Namespace) &&
 		(w.filter.Service == "" || w.filter.Service == name.Service)
 }
 
+// permitted reports whether anything may be read of what is to be watched. Where nothing
+// may the request is answered.
+func (w *watcher) permitted() bool {
+	switch {
+	case w.filter.Service != "":
+		return w.mayRead(w.filter)
+	case w.filter.Namespace != "" && !w.caller.MayReadSome(w.filter.Namespace):
+		w.forbid("read:" + w.filter.Namespace + "/*")
+		return false
+	}
+	return true
+}
+
 // deliver writes out what is buffered. It reports whether the stream goes on: not when
-// the client does not take it, when it has fallen out of the history, or when the
-// server shuts down. The client can resume then, or is told with 410 that it can not.
+// the client does not take it, when it has fallen out of the history, when its credential
+// is not what it was, or when the server shuts down. The client can resume then, or is told
+// why it can not.
 func (w *watcher) deliver(commit *table.Commit) bool {
+	if !w.guard().Still(w.caller, w.r, w.options.Now()) {
+		return false
+	}
 	if len(w.buffer) > 0 {
 		if w.flush() != nil {
 			return false

@@ -290,7 +290,7 @@ func TestAWatcherThatTakesNothingIsCutOff(t *testing.T) {
 		for range 10_000 {
 			change := service.Change{Op: service.Register, ID: service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: "x"},
 				Instance: &service.Instance{Addresses: []addr{one}, Priority: uint16(w.memory.State().Revision)}}
-			if _, _, err := w.memory.Apply([]service.Change{change}, time.Now()); err != nil {
+			if _, _, err := w.memory.Apply(anyone, []service.Change{change}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -317,7 +317,7 @@ func TestAWatcherThatFallsOutOfTheHistoryIsCutOff(t *testing.T) {
 			for range n {
 				c := service.Change{Op: service.Register, ID: service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: "x"},
 					Instance: &service.Instance{Addresses: []addr{one}, Priority: uint16(w.memory.State().Revision)}}
-				if _, _, err := w.memory.Apply([]service.Change{c}, time.Now()); err != nil {
+				if _, _, err := w.memory.Apply(anyone, []service.Change{c}, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -377,7 +377,7 @@ func TestALargeStateIsToldWhole(t *testing.T) {
 				ID:       service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: fmt.Sprintf("%04d", i)},
 				Instance: &service.Instance{Addresses: []addr{one}}})
 		}
-		if _, _, err := w.memory.Apply(changes, time.Now()); err != nil {
+		if _, _, err := w.memory.Apply(anyone, changes, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		for query, more := range map[string]string{"": " more", "?since=100": ""} {

@@ -57,6 +57,15 @@ func (d *Draft) Instance(id service.ID) *Instance { return d.next.Instance(id) }
 // Service returns the service of that name as the draft has it, nil where there is none.
 func (d *Draft) Service(name service.Name) *View { return d.next.Service(name) }
 
+// Totals returns how much the draft holds.
+func (d *Draft) Totals() (namespaces, services, instances int) { return d.next.Totals() }
+
+// HasNamespace reports whether the draft holds a service in that namespace.
+func (d *Draft) HasNamespace(name string) bool {
+	_, ok := d.next.Namespace(name)
+	return ok
+}
+
 // Changed reports whether the draft differs from what it was begun on.
 func (d *Draft) Changed() bool { return len(d.events) > 0 }
 

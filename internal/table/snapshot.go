@@ -91,6 +91,14 @@ type Namespace struct {
 	Down     int
 }
 
+// Add counts a service, with its instances.
+func (n *Namespace) Add(v *View) {
+	n.Services++
+	for _, i := range v.instances {
+		n.count(i.Status, 1)
+	}
+}
+
 // Instances returns how many instances the namespace holds.
 func (n Namespace) Instances() int { return n.Up + n.Draining + n.Down }
 
@@ -253,7 +261,7 @@ type Holder struct {
 	Instance *Instance // nil for a cluster IP
 }
 
-// Totals returns how many services and instances the table holds.
+// Totals returns how many namespaces, services and instances the table holds.
 func (s *Snapshot) Totals() (namespaces, services, instances int) {
 	return s.namespaces.Len(), s.services.Len(), s.instances
 }

@@ -1,0 +1,175 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/service"
+)
+
+// need is what a caller must be allowed for a method of a resource.
+type need uint8
+
+const (
+	nothing   need = iota // open to everybody
+	read                  // the service in the path
+	readSome              // nothing in particular: who may read little is told little
+	write                 // the service in the path
+	writeEach             // every service in the body
+	beat                  // as write, for a heartbeat
+	beatEach              // as writeEach, for heartbeats
+	admin
+)
+
+func (n need) class() access.Class {
+	switch n {
+	case nothing:
+		return access.Open
+	case beat, beatEach:
+		return access.Heartbeat
+	}
+	return access.Ordinary
+}
+
+// audited reports whether a request for it is told in the log: every write and every refusal.
+// A heartbeat changes nothing that is in the table.
+func (n need) audited(code int) bool {
+	switch code {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests:
+		return true
+	}
+	return n == write || n == writeEach
+}
+
+// admitted reports whether the caller may go on to what the method does. Who may not is
+// answered.
+func (c *call) admitted(n need) bool {
+	c.from, _ = netip.ParseAddrPort(c.r.RemoteAddr) // the zero address stands for others than TCP has
+	caller, refusal := c.guard().Admit(c.r, c.from, n.class(), c.arrived)
+	if refusal != nil {
+		c.turnAway(refusal)
+		return false
+	}
+	c.caller = caller
+	switch n {
+	case read:
+		return c.mayRead(c.id.Name)
+	case write, beat:
+		if !caller.MayWrite(c.id.Name) {
+			c.forbid("write:" + grantOn(c.id.Name))
+			return false
+		}
+	case admin:
+		if !caller.Admin {
+			c.forbid("admin")
+			return false
+		}
+	}
+	return true
+}
+
+func (c *call) turnAway(r *access.Refusal) {
+	if r.Challenge != "" {
+		c.w.Header().Set("WWW-Authenticate", r.Challenge)
+	}
+	if r.Close {
+		c.w.Header().Set("Connection", "close")
+	}
+	if r.RetryAfter > 0 {
+		c.retryAfter(r.RetryAfter)
+	}
+	c.fail(r.Code, r.Detail)
+}
+
+// mayRead reports whether the caller may read a service. Who may not is answered.
+func (c *call) mayRead(name service.Name) bool {
+	ok := c.caller.MayRead(name)
+	if !ok {
+		c.forbid("read:" + grantOn(name))
+	}
+	return ok
+}
+
+// mayWriteEach reports whether the caller may write all that are named. Who may not is
+// told of each; field is where the body has it.
+func (c *call) mayWriteEach(names func(yield func(int, service.Name) bool), field func(int) string) bool {
+	if c.caller.Admin {
+		return true
+	}
+	var faults []fault
+	for n, name := range names {
+		if !c.caller.MayWrite(name) {
+			faults = append(faults, fault{field(n), "takes the grant write:" + grantOn(name)})
+		}
+	}
+	if len(faults) > 0 {
+		c.failFaults(http.StatusForbidden, faults)
+	}
+	return len(faults) == 0
+}
+
+// forbid answers who has no such grant.
+func (c *call) forbid(grant string) {
+	who := "who asks"
+	if c.caller.Name != "" {
+		who = c.caller.Name
+	}
+	c.fail(http.StatusForbidden, fmt.Sprintf("%s may not do this: it takes the grant %s", who, grant))
+}
+
+// grantOn writes a service as a grant has it.
+func grantOn(name service.Name) string { return name.Namespace + "/" + name.Service }
+
+// by is the caller as the table knows it.
+func (c *call) by() service.Caller {
+	return service.Caller{Name: c.caller.Name, Admin: c.caller.Admin, From: c.from.Addr()}
+}
+
+// namesOf yields the services that changes are about.
+func namesOf(changes []service.Change) func(yield func(int, service.Name) bool) {
+	return func(yield func(int, service.Name) bool) {
+		for n := range changes {
+			if !yield(n, changes[n].ID.Name) {
+				return
+			}
+		}
+	}
+}
+
+// audit has the request noted if it is one of those that are.
+func (c *call) audit(n need) {
+	if !n.audited(c.code) {
+		return
+	}
+	e := access.Entry{
+		From:     c.from,
+		What:     c.route,
+		On:       c.on,
+		More:     c.more,
+		Status:   c.code,
+		Revision: c.revision,
+	}
+	if c.caller != nil {
+		e.Who = c.caller.Name
+	}
+	if e.Refused() {
+		e.Why = c.why
+	}
+	if len(e.On) == 0 && c.id != (service.ID{}) {
+		e.On = []service.ID{c.id}
+	}
+	c.guard().Note(c.options.Now(), &e)
+}
+
+// mostNamed is how many of the objects of a batch its line in the audit names.
+const mostNamed = 8
+
+// isAbout notes what a list of changes is about, for the audit.
+func (c *call) isAbout(changes []service.Change) {
+	for n := range changes[:min(len(changes), mostNamed)] {
+		c.on = append(c.on, changes[n].ID)
+	}
+	c.more = len(changes) - len(c.on)
+}
