@@ -47,11 +47,16 @@ func (g *group) add(changes ...service.Change) {
 	}
 }
 
-func (g *group) waiting() int {
-	queue := &g.w.registry.waiting
-	queue.mu.Lock()
-	defer queue.mu.Unlock()
-	return len(queue.waiting)
+func (g *group) waiting() int { return g.w.registry.waiting.len() }
+
+// len is how many requests wait, of all callers.
+func (q *queue) len() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range q.lines {
+		n += len(l.pending)
+	}
+	return n
 }
 
 // end lets the first request and then the group through, and returns what each request of
