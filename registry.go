@@ -149,7 +149,7 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 		return service.ErrNotLoaded
 	}
 	i := state.Instance(id)
-	if i == nil {
+	if i == nil || i.Lease.Ended() { // then it is nobody's any more
 		return service.ErrNotFound
 	}
 	if !by.Owns(&i.Instance) {
