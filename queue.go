@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -18,14 +19,14 @@ type queue struct {
 // turn is who takes turns with others: a credential, or where none is asked for an address.
 type turn struct {
 	name string
-	from netip.Addr
+	from netip.Prefix // as requests are counted by: a host has all of an IPv6 network to come from
 }
 
 func turnOf(by service.Caller) turn {
 	if by.Name != "" {
 		return turn{name: by.Name}
 	}
-	return turn{from: by.From}
+	return turn{from: access.Source(by.From)}
 }
 
 // line is what one caller has waiting, at least one request.
@@ -74,15 +75,4 @@ func (q *queue) take() (group []*pending) {
 		changes += len(p.changes)
 	}
 	return group
-}
-
-// takeAll takes all that wait.
-func (q *queue) takeAll() (group []*pending) {
-	for {
-		taken := q.take()
-		if len(taken) == 0 {
-			return group
-		}
-		group = append(group, taken...)
-	}
 }
