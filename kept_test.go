@@ -90,17 +90,19 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 	}
 }
 
-// changes reads the form of load, with "- ID" to take away and "draining ID".
+// changes reads the form of load, with "- ID" to take away, "draining ID" and "renew ID".
 func (w *shelved) changes(text string) (changes []service.Change) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		switch op := fields[0]; op {
-		case "-", "draining":
+		case "-", "draining", "renew":
 			parts := strings.Split(fields[1], "/")
 			c := service.Change{Op: service.Deregister, ID: id(parts[0], parts[1], parts[2])}
 			switch {
 			case op == "draining":
 				c.Op, c.Status = service.SetStatus, service.Draining
+			case op == "renew":
+				c.Op = service.Renew
 			case parts[2] == "":
 				c.Op = service.Undefine
 			}
