@@ -23,6 +23,7 @@ type model struct {
 	*rand.Rand
 	twin   *twin
 	leases LeaseRange
+	limits Limits
 	seed   uint64
 
 	trouble  bool                // whether the store may fail
@@ -30,6 +31,10 @@ type model struct {
 	revision uint64              // the highest that was seen
 	serial   uint32
 }
+
+// twinCallers come in turn: three who have a name, one who administrates, and one at an
+// endpoint that asks for none.
+var twinCallers = []service.Caller{{Name: "a"}, {Name: "b"}, {Name: "c"}, root, anyone}
 
 var (
 	twinNames = []service.Name{{Namespace: "prod", Service: "web"}, {Namespace: "prod", Service: "db"}, {Namespace: "test", Service: "web"}}
@@ -61,11 +66,19 @@ func TestModel(t *testing.T) {
 				if tc.stored {
 					s = newShelf(t)
 				}
+				random := rand.New(rand.NewPCG(seed, 11))
+				shared := Shared{Limits: map[string]int{
+					"namespaces":            random.IntN(3),
+					"services":              random.IntN(4),
+					"instances":             random.IntN(9),
+					"instances-per-service": random.IntN(4),
+				}}
 				m := &model{
-					shelved:  newShelved(t, Config{}, s),
-					Rand:     rand.New(rand.NewPCG(seed, 11)),
+					shelved:  newShelved(t, Config{Shared: shared}, s),
+					Rand:     random,
 					twin:     newTwin(),
 					leases:   defaultLeases,
+					limits:   shared.rules().Limits,
 					seed:     seed,
 					doubtful: make(map[service.ID]bool),
 				}
@@ -123,6 +136,8 @@ func (m *model) id() service.ID {
 	return service.ID{Name: m.name(), ID: twinIDs[m.IntN(len(twinIDs))]}
 }
 
+func (m *model) caller() service.Caller { return twinCallers[m.IntN(len(twinCallers))] }
+
 func (m *model) change() service.Change {
 	c := service.Change{Op: service.Register, ID: m.id()}
 	switch m.IntN(12) {
@@ -177,6 +192,9 @@ func (m *model) instance() *service.Instance {
 	if m.IntN(3) == 0 {
 		i.Metadata = service.Metadata{{Key: "k", Value: fmt.Sprint(m.IntN(2))}}
 	}
+	if m.IntN(4) == 0 {
+		i.Owner = m.caller().Name // which only who administrates can say
+	}
 	if lease := m.IntN(10); lease > 0 {
 		i.Lease = service.LeaseOf([]int32{0, 2, 3, 5, 8, 30}[m.IntN(6)])
 		if lease == 1 {
@@ -205,8 +223,8 @@ func (m *model) definition() *service.Definition {
 
 // play makes a transaction, and has the twin make it too where it was made.
 func (m *model) play(changes []service.Change) {
-	next := m.twin.clone()
-	want := next.apply(m.now(), m.leases, changes)
+	next, by := m.twin.clone(), m.caller()
+	want := next.apply(by, m.now(), m.leases, m.limits, changes)
 	var faulty []int
 	for n, err := range want.faults {
 		if err != nil {
@@ -214,7 +232,7 @@ func (m *model) play(changes []service.Change) {
 		}
 	}
 	before := m.registry.State()
-	results, revision, err := m.registry.Apply(anyone, changes, m.now())
+	results, revision, err := m.registry.Apply(by, changes, m.now())
 	after := m.registry.State()
 
 	var invalid *service.Invalid
@@ -259,12 +277,20 @@ func (m *model) play(changes []service.Change) {
 }
 
 func (m *model) heartbeat(id service.ID) {
-	err := m.registry.Renew(anyone, id, service.Precondition{})
+	by := m.caller()
+	err := m.registry.Renew(by, id, service.Precondition{})
 	i, known := m.twin.instances[id]
-	if known != (err == nil) || err != nil && !errors.Is(err, service.ErrNotFound) {
-		m.t.Errorf("heartbeat of %s, which is there: %v: got %v", id, known, err)
+	var want error
+	switch {
+	case !known:
+		want = service.ErrNotFound
+	case !i.mayBeChangedBy(by):
+		want = service.ErrNotOwner
 	}
-	if known {
+	if !errors.Is(err, want) {
+		m.t.Errorf("heartbeat of %s, %+v, by %q: got %v, want %v", id, i, by.Name, err, want)
+	}
+	if want == nil {
 		i.deadline = m.now().Add(i.Lease.Duration())
 		m.twin.instances[id] = i
 	}

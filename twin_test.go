@@ -55,15 +55,15 @@ func (t *touched) change(id service.ID) {
 
 // apply makes changes. Where one is faulty the others are judged as if it were not there,
 // and the twin is of no use afterwards.
-func (w *twin) apply(now time.Time, leases LeaseRange, changes []service.Change) (t touched) {
+func (w *twin) apply(by service.Caller, now time.Time, leases LeaseRange, limits Limits, changes []service.Change) (t touched) {
 	t.changed, t.replaced = make(map[service.ID]bool), make(map[service.ID]bool)
 	for _, c := range changes {
-		t.faults = append(t.faults, w.do(&t, now, leases, c))
+		t.faults = append(t.faults, w.do(&t, by, now, leases, limits, c))
 	}
 	return t
 }
 
-func (w *twin) do(t *touched, now time.Time, leases LeaseRange, c service.Change) error {
+func (w *twin) do(t *touched, by service.Caller, now time.Time, leases LeaseRange, limits Limits, c service.Change) error {
 	was, known := w.instances[c.ID]
 	exists := known
 	if c.Op == service.Define || c.Op == service.Undefine {
@@ -76,12 +76,22 @@ func (w *twin) do(t *touched, now time.Time, leases LeaseRange, c service.Change
 		return errTwin
 	case needed && !exists:
 		return service.ErrNotFound
+	case known && !was.mayBeChangedBy(by):
+		return service.ErrNotOwner
 	case c.If.Absent && exists, c.If.Exists && !exists:
 		return service.ErrPrecondition
+	case !needed && !exists && w.isFull(c.ID, limits):
+		return errTwin
 	}
 	switch c.Op {
 	case service.Register:
 		is := twinInstance{Instance: *c.Instance, registered: now}
+		if is.Owner == "" || !by.Admin {
+			is.Owner = by.Name
+			if was.Owner != "" {
+				is.Owner = was.Owner
+			}
+		}
 		if is.Hostname == "" && !strings.ContainsAny(c.ID.ID, "._:") {
 			is.Hostname = c.ID.ID
 		}
@@ -137,6 +147,26 @@ func (w *twin) do(t *touched, now time.Time, leases LeaseRange, c service.Change
 }
 
 var errTwin = fmt.Errorf("not allowed")
+
+// mayBeChangedBy reports whether the caller may write to an instance.
+func (i *twinInstance) mayBeChangedBy(by service.Caller) bool {
+	return by.Admin || i.Owner == "" || i.Owner == by.Name
+}
+
+// isFull reports whether an object that is not there yet is one too many.
+func (w *twin) isFull(id service.ID, limits Limits) bool {
+	namespaces, ofService := make(map[string]bool), 0
+	for _, name := range w.names() {
+		namespaces[name.Namespace] = true
+	}
+	for range w.of(id.Name) {
+		ofService++
+	}
+	reached := func(n, limit int) bool { return limit > 0 && n >= limit }
+	return !namespaces[id.Namespace] && reached(len(namespaces), limits.Namespaces) ||
+		!w.exists(id.Name) && reached(len(w.names()), limits.Services) ||
+		id.ID != "" && (reached(len(w.instances), limits.Instances) || reached(ofService, limits.InstancesPerService))
+}
 
 // expire drops who is silent, and returns them.
 func (w *twin) expire(now time.Time) (gone []service.ID) {
