@@ -21,6 +21,7 @@ func parseText(text string) (*Config, error) {
 }
 
 func TestCorefileThatIsRight(t *testing.T) {
+	path := func(s string) *string { return &s }
 	leases := func(d, least, most time.Duration) *LeaseRange { return &LeaseRange{d, least, most} }
 	base := Config{Zones: []string{"cluster.local."}, Listen: defaultListen, TTL: defaultTTL}
 	for _, tc := range []struct {
@@ -30,8 +31,25 @@ func TestCorefileThatIsRight(t *testing.T) {
 	}{
 		{"nothing at all is the defaults, for the zones of the server block", "registry", func(*Config) {}},
 		{"zones may be named", "registry example.org 10.0.0.0/8", func(c *Config) { c.Zones = []string{"example.org.", "10.in-addr.arpa."} }},
-		{"listen takes a loopback address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
+		{"listen takes an address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
 		{"or localhost", "registry {\n listen localhost:99\n}", func(c *Config) { c.Listen = "127.0.0.1:99" }},
+		{"listen takes every address, which the rest of the settings must allow", "registry {\n listen :8053\n}", func(c *Config) { c.Listen = ":8053" }},
+		{"listen takes an address of another machine's network", "registry {\n listen [2001:db8::1]:8053\n}", func(c *Config) { c.Listen = "[2001:db8::1]:8053" }},
+		{"tls with the endpoint's own certificate", "registry {\n tls /etc/cert.pem /etc/key.pem\n}", func(c *Config) { c.TLS = &TLSFiles{Cert: "/etc/cert.pem", Key: "/etc/key.pem"} }},
+		{"tls with an authority of clients", "registry {\n tls /etc/cert.pem /etc/key.pem /etc/ca.pem\n}", func(c *Config) {
+			c.TLS = &TLSFiles{"/etc/cert.pem", "/etc/key.pem", "/etc/ca.pem"}
+		}},
+		{"tokens", "registry {\n tokens /etc/tokens\n}", func(c *Config) { c.Tokens = path("/etc/tokens") }},
+		{"insecure", "registry {\n insecure\n}", func(c *Config) { c.Insecure = true }},
+		{"audit", "registry {\n audit /var/log/audit\n}", func(c *Config) { c.Audit = path("/var/log/audit") }},
+		{"admit one network", "registry {\n admit 10.0.0.0/8\n}", func(c *Config) { c.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }},
+		{"admit several, of both families", "registry {\n admit 10.0.0.0/8 2001:db8::/32 192.0.2.7/32\n}", func(c *Config) {
+			c.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.7/32")}
+		}},
+		{"limit of one kind", "registry {\n limit instances 100\n}", func(c *Config) { c.Limits = map[string]int{"instances": 100} }},
+		{"limits of all kinds, and none of one", "registry {\n limit instances 1\n limit services 2\n limit namespaces 3\n limit instances-per-service 4\n limit requests-per-second 0\n}", func(c *Config) {
+			c.Limits = map[string]int{"instances": 1, "services": 2, "namespaces": 3, "instances-per-service": 4, "requests-per-second": 0}
+		}},
 		{"store memory is the store there is", "registry {\n store memory\n}", func(*Config) {}},
 		{"store disk has a directory", "registry {\n store disk /var/lib/registry\n}", func(c *Config) { c.Dir = "/var/lib/registry" }},
 		{"eviction with the percentage alone keeps the floor", "registry {\n eviction 50\n}", func(c *Config) { c.Eviction = &Eviction{50, 10} }},
@@ -65,8 +83,8 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		text     string
 		want     []string
 	}{
-		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, store, ttl, lease, eviction"}},
-		{"a directive of a later version", "registry {\n tokens /etc/tokens\n}", []string{"tokens", "unknown"}},
+		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, tls, tokens, insecure, audit, admit, limit, store, ttl, lease, eviction"}},
+		{"a directive of a later version", "registry {\n shards 4\n}", []string{"shards", "unknown"}},
 		{"a directive twice", "registry {\n ttl 5s\n ttl 6s\n}", []string{"ttl", "twice", "once"}},
 		{"the plugin twice", "registry\nregistry", []string{"once"}},
 		{"no argument", "registry {\n listen\n}", []string{"listen", "0 arguments", "listen ADDRESS"}},
@@ -75,8 +93,23 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		{"listen without a port", "registry {\n listen 127.0.0.1\n}", []string{"listen 127.0.0.1", "host and port"}},
 		{"listen on a port that is none", "registry {\n listen 127.0.0.1:http\n}", []string{"http", "0 to 65535"}},
 		{"listen on a name", "registry {\n listen example.org:1\n}", []string{"example.org", "IP address"}},
-		{"listen on every address", "registry {\n listen :8053\n}", []string{"listen :8053", "loopback", "127.0.0.0/8"}},
-		{"listen on an outside address", "registry {\n listen 192.0.2.1:8053\n}", []string{"192.0.2.1:8053", "loopback"}},
+		{"tls without a key", "registry {\n tls /etc/cert.pem\n}", []string{"tls", "1 arguments", "tls CERT KEY [CLIENT_CA]"}},
+		{"tls with a fourth file", "registry {\n tls a b c d\n}", []string{"tls", "4 arguments", "tls CERT KEY [CLIENT_CA]"}},
+		{"tls twice", "registry {\n tls a b\n tls a b\n}", []string{"tls", "twice", "once"}},
+		{"tokens without a file", "registry {\n tokens\n}", []string{"tokens", "0 arguments", "tokens FILE"}},
+		{"tokens in two files", "registry {\n tokens a b\n}", []string{"tokens", "2 arguments", "tokens FILE"}},
+		{"insecure of something", "registry {\n insecure yes\n}", []string{"insecure", "1 arguments", `write "insecure"`}},
+		{"audit without a file", "registry {\n audit\n}", []string{"audit", "0 arguments", "audit FILE"}},
+		{"admit nothing", "registry {\n admit\n}", []string{"admit", "0 arguments", "admit CIDR..."}},
+		{"admit an address", "registry {\n admit 10.0.0.0/8 192.0.2.1\n}", []string{"admit 10.0.0.0/8 192.0.2.1", `"192.0.2.1" is no network`, "10.0.0.0/8"}},
+		{"admit a network with bits behind its length", "registry {\n admit 10.1.0.0/8\n}", []string{"admit 10.1.0.0/8", "write 10.0.0.0/8"}},
+		{"admit an IPv4 network written as IPv6", "registry {\n admit ::ffff:10.0.0.0/104\n}", []string{"admit ::ffff:10.0.0.0/104", "IPv4 network written as IPv6"}},
+		{"limit of a kind there is not", "registry {\n limit ports 5\n}", []string{"limit ports 5", `"ports"`, "instances, services, namespaces, instances-per-service, requests-per-second"}},
+		{"limit without a number", "registry {\n limit instances\n}", []string{"limit", "1 arguments", "limit KIND NUMBER"}},
+		{"limit below nothing", "registry {\n limit instances -1\n}", []string{"limit instances -1", `"-1"`, "1 or more, or 0"}},
+		{"limit that is no number", "registry {\n limit services many\n}", []string{"limit services many", `"many"`, "1 or more, or 0"}},
+		{"limit beyond all numbers", "registry {\n limit services 2147483648\n}", []string{"2147483648", "1 or more, or 0"}},
+		{"limit of one kind twice", "registry {\n limit instances 1\n limit services 2\n limit instances 1\n}", []string{"limit instances", "twice", "once"}},
 		{"a store there is not", "registry {\n store disk\n}", []string{"store disk", "memory"}},
 		{"a store in memory with a directory", "registry {\n store memory /tmp\n}", []string{"store memory /tmp", "disk"}},
 		{"eviction of more than all", "registry {\n eviction 101\n}", []string{"101", "0 to 100"}},
@@ -102,31 +135,6 @@ func TestCorefileThatIsWrong(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestBlocksOfOneTableMustAgree(t *testing.T) {
-	short, long := &LeaseRange{Default: time.Second}, &LeaseRange{Default: time.Minute}
-	for _, tc := range []struct {
-		sentence string
-		a, b     Config
-		agree    bool
-	}{
-		{"the same lease in both", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x", Shared: Shared{Leases: &LeaseRange{Default: time.Second}}}, true},
-		{"a lease in one", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x"}, true},
-		{"two leases", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "x", Shared: Shared{Leases: long}}, false},
-		{"two evictions", Config{Listen: "x", Shared: Shared{Eviction: &Eviction{1, 2}}}, Config{Listen: "x", Shared: Shared{Eviction: &Eviction{2, 2}}}, false},
-		{"two stores", Config{Listen: "x", Dir: "/a"}, Config{Listen: "x"}, false},
-		{"one store of two tables", Config{Listen: "x", Dir: "/a"}, Config{Listen: "y", Dir: "/a"}, false},
-		{"two leases of two tables", Config{Listen: "x", Shared: Shared{Leases: short}}, Config{Listen: "y", Shared: Shared{Leases: long}}, true},
-	} {
-		g := &generation{}
-		if err := g.add(&tc.a); err != nil {
-			t.Errorf("%s: %v", tc.sentence, err)
-		}
-		if err := g.add(&tc.b); (err == nil) != tc.agree {
-			t.Errorf("%s: got %v, want agreement %v", tc.sentence, err, tc.agree)
-		}
 	}
 }
 
