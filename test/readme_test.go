@@ -1,19 +1,27 @@
 package test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What the README shows is done, as its readers do it:
 //
 //   - Each block of ```corefile is a whole Corefile: CoreDNS starts with it. Only what it
-//     listens on is changed, to free ports of 127.0.0.1.
+//     listens on is changed, to free ports of 127.0.0.1, and the files that it names are made.
+//   - Blocks of ```tokens are files of tokens: those are what a Corefile's tokens hold.
 //   - Blocks of ```console are a session with a CoreDNS that serves the Corefile at the top of
 //     the repository. A line that begins with "$ " is a command, and goes on in the next line
 //     after a "\" at its end. Those that begin with curl or dig are run with bash, one after
@@ -28,7 +36,9 @@ func TestCorefilesOfTheREADMEStart(t *testing.T) {
 	for _, block := range blocks(t, "corefile") {
 		t.Run(fmt.Sprintf("line %d", block.line), func(t *testing.T) {
 			t.Parallel()
-			start(t, onFreePorts(t, block.text, make(map[string]string)))
+			s := launch(t, onFreePorts(t, withFiles(t, block.text), make(map[string]string)))
+			s.log.wait(t, 0, "CoreDNS-") // told when every listener is open
+			s.log.wait(t, 0, "Registration endpoint on ")
 		})
 	}
 }
@@ -208,6 +218,62 @@ func onFreePorts(t *testing.T, corefile string, ports map[string]string) string 
 		}
 	}
 	return out.String()
+}
+
+// withFiles returns a Corefile that names files of the test's own in place of its own.
+func withFiles(t *testing.T, corefile string) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tokens := blocks(t, "tokens")
+	var out strings.Builder
+	for line := range strings.Lines(corefile) {
+		switch fields := strings.Fields(line); {
+		case len(fields) == 0:
+		case fields[0] == "tls":
+			pair := file("pair.pem", ownAuthority(t))
+			line = "tls" + strings.Repeat(" "+pair, len(fields)-1) + "\n"
+			if len(fields) == 3 {
+				tokens = tokens[:1] // the others are for clients with certificates
+			}
+		case fields[0] == "tokens":
+			text := ""
+			for _, block := range tokens {
+				text += block.text
+			}
+			line = "tokens " + file("tokens", text) + "\n"
+		case fields[0] == "audit":
+			line = "audit " + filepath.Join(dir, "audit") + "\n"
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+// ownAuthority returns a certificate that is its own authority, and its key.
+func ownAuthority(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})) +
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
 
 // listens reports whether the block whose lines these are has a directive listen.
