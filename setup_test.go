@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -173,6 +174,7 @@ func FuzzCorefile(f *testing.F) {
 		f.Add(string(must(os.ReadFile(name))(f)))
 	}
 	f.Add("registry {\n lease 10s 5s 1m\n answers 8\n fallthrough in-addr.arpa\n}")
+	f.Add("registry {\n listen :1\n tls a b c\n tokens d\n insecure\n audit e\n admit 10.0.0.0/8 ::/0\n limit instances 5\n limit services 0\n}")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parseText(text)
 		if err != nil {
@@ -183,6 +185,19 @@ func FuzzCorefile(f *testing.F) {
 		}
 		if l := c.Leases; l != nil && (l.Min < shortestLease || l.Default < l.Min || l.Max < l.Default) {
 			t.Errorf("%q: parsed to leases %+v", text, *l)
+		}
+		for _, network := range c.Networks {
+			if !network.IsValid() || network != network.Masked() {
+				t.Errorf("%q: parsed to the network %s", text, network)
+			}
+		}
+		for kind, n := range c.Limits {
+			if new(Limits).of(kind) == nil || n < 0 {
+				t.Errorf("%q: parsed to a limit of %d %s", text, n, kind)
+			}
+		}
+		if host, _, err := net.SplitHostPort(c.Listen); err != nil || host != "" && !netip.MustParseAddr(host).IsValid() {
+			t.Errorf("%q: parsed to listen on %q", text, c.Listen)
 		}
 	})
 }
