@@ -36,8 +36,8 @@ var moved = map[string][][]string{
 // movedElsewhere are the metrics that take more than requests to move.
 var movedElsewhere = map[string]string{
 	"coredns_registry_store_failures_total":            "TestDiskTroubleCostsWritesAndNothingElse",
-	"coredns_registry_access_files_failing":            "TestFilesThatFailAreCounted",
-	"coredns_registry_tls_not_after_timestamp_seconds": "TestFilesThatFailAreCounted",
+	"coredns_registry_access_files_failing":            "TestCertificateIsReplacedUnderLoad",
+	"coredns_registry_tls_not_after_timestamp_seconds": "TestCertificateIsReplacedUnderLoad",
 }
 
 func TestMetricsMove(t *testing.T) {
