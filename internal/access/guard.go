@@ -269,9 +269,12 @@ func (g *Guard) Failing() error {
 // NotAfter returns when the endpoint's certificate ends. The endpoint must speak TLS.
 func (g *Guard) NotAfter() time.Time { return g.rules.Certificates.NotAfter() }
 
-// Close lets go of the file that the audit is written to. It is to be called once, when
-// another guard has taken over or nobody calls any more.
+// Close has the audit tell what it has only counted, and lets go of the file that it is written
+// to. It is to be called once, when another guard has taken over or nobody calls any more.
 func (g *Guard) Close() error {
+	if g.rules.Audit != nil {
+		g.rules.Audit.Flush(time.Now())
+	}
 	if g.rules.AuditFile == nil {
 		return nil
 	}
