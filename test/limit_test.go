@@ -177,16 +177,12 @@ func TestOpenLoopbackHasNoLimitOfRequests(t *testing.T) {
 	var all sync.WaitGroup
 	for range connections {
 		all.Go(func() {
-			conn, err := net.Dial("tcp", s.endpoint.address)
+			conn, err := s.pipeline(strings.Repeat("PUT "+heartbeatPath("web", "none")+" HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n", each/2/slowness))
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(patience))
-			go func() {
-				_, _ = io.WriteString(conn, strings.Repeat("PUT "+heartbeatPath("web", "none")+" HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n", each/2/slowness))
-			}()
 			answers := bufio.NewReader(conn)
 			for range each / 2 / slowness * 2 {
 				response, err := http.ReadResponse(answers, nil)
@@ -204,4 +200,15 @@ func TestOpenLoopbackHasNoLimitOfRequests(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// pipeline sends requests one after the other and waits for no answer, on a connection where
+// the answers come.
+func (e *endpoint) pipeline(requests string) (net.Conn, error) {
+	conn, err := net.Dial("tcp", e.address)
+	if err != nil {
+		return nil, err
+	}
+	go func() { _, _ = io.WriteString(conn, requests) }()
+	return conn, conn.SetDeadline(time.Now().Add(patience))
 }
