@@ -51,6 +51,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c := calls.Get().(*call)
 	c.Server, c.w, c.r, c.arrived = s, w, r, s.options.Now()
 	c.route = otherRoute
+	if len(r.TransferEncoding) > 0 {
+		// It may have had a Content-Length too, which net/http then hides from us. A proxy that
+		// goes by that sees another request's beginning where we see none: nothing may follow on
+		// this connection (RFC 9112, section 6.1).
+		w.Header()["Connection"] = closeConnection
+	}
 	needs := c.dispatch()
 	c.observe()
 	c.audit(needs)
@@ -117,6 +123,8 @@ func (c *call) state() *table.State {
 var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
+
+	closeConnection = []string{"close"}
 )
 
 // answer sends the object in c.out. The revision is the object's, for its entity tag;
