@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -69,11 +70,16 @@ func openFile(path string, report func(error), after func(time.Duration) <-chan 
 }
 
 // Write puts a line into the file, with the time before it and an end of line after it. It
-// waits for no disk. A line for which there is no room is counted, and the count is written in
-// its place.
+// waits for no disk, unless the file has been closed. A line for which there is no room is
+// counted, and the count is written in its place.
 func (f *File) Write(now time.Time, line []byte) {
 	f.mu.Lock()
-	if f.closed || len(f.pending)+len(line) > maxPending {
+	if f.closed {
+		f.mu.Unlock()
+		f.writeLate(now, line)
+		return
+	}
+	if len(f.pending)+len(line) > maxPending {
 		f.lost++
 		f.lostAt = now
 	} else {
@@ -86,8 +92,16 @@ func (f *File) Write(now time.Time, line []byte) {
 	}
 }
 
+// writeLate writes the line of a request that was under way when another generation took over
+// and this file was closed. There are as many as that had just been answered, or fewer.
+func (f *File) writeLate(now time.Time, line []byte) {
+	late := logFile{path: f.log.path}
+	_, err := late.write(append(append(appendTime(nil, now), line...), '\n'))
+	_ = errors.Join(err, late.close()) // nobody is left to be told; CoreDNS's own log has the line
+}
+
 // Close writes what is pending and closes the file. What cannot be written at once is given
-// up, and the error says so. It is to be called once; lines that come after it are lost.
+// up, and the error says so. It is to be called once.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true

@@ -204,6 +204,25 @@ func TestWhatCannotBeWrittenWaitsAndIsCounted(t *testing.T) {
 	}
 }
 
+// A request that was under way in a reload may be told after the file was closed, which then
+// has another generation.
+func TestALineThatComesLateIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := OpenFile(path, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write(noon, []byte("in time"))
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.Write(noon, []byte("late"))
+	want := "time=2026-11-21T12:00:00.000Z in time\ntime=2026-11-21T12:00:00.000Z late\n"
+	if got := contentOf(t, path); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestCloseTellsWhatIsLost(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no disk that is always full here")
