@@ -69,7 +69,7 @@ func BenchmarkDurableRegistration(b *testing.B) {
 
 func registerOver(conn net.Conn, answers *bufio.Reader, n int) error {
 	body := fmt.Sprintf(`{"addresses":["10.%d.%d.%d"],"ports":[{"name":"http","port":8080}],"metadata":{"version":"1.4.2"},"leaseSeconds":3600}`, n>>16&0xff, n>>8&0xff, n&0xff)
-	request := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s",
+	request := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
 		instancePath(fmt.Sprintf("service-%d", n/10), fmt.Sprintf("instance-%d", n)), len(body), body)
 	if _, err := conn.Write([]byte(request)); err != nil {
 		return err

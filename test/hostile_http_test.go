@@ -34,7 +34,7 @@ type hostileRequest struct{ what, text string }
 // head is that of a request with a body. What it would write it may not, since nothing
 // that is there matches.
 func head(method, path string, length int) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: test\r\nIf-Match: \"1\"\r\nContent-Length: %d\r\n\r\n", method, path, length)
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"1\"\r\nContent-Length: %d\r\n\r\n", method, path, length)
 }
 
 func hostileRequests() (all []hostileRequest) {
@@ -102,7 +102,7 @@ func hostileRequests() (all []hostileRequest) {
 		text := strings.Replace(head("PUT", path, len(body)), "\r\n\r\n", "\r\n"+header+"\r\n\r\n", 1)
 		add("header "+header[:min(len(header), 60)], text+body)
 	}
-	chunked := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: test\r\nIf-Match: \"1\"\r\nTransfer-Encoding: chunked\r\n\r\n", path)
+	chunked := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: localhost\r\nIf-Match: \"1\"\r\nTransfer-Encoding: chunked\r\n\r\n", path)
 	for _, chunks := range []string{"zz\r\n{}\r\n0\r\n\r\n", "-1\r\n{}\r\n", "ffffffffffffffff1\r\n{}", "2\r\n{}0\r\n\r\n", "2;" + strings.Repeat("x", 20000) + "\r\n{}\r\n0\r\n\r\n",
 		strings.Repeat("1\r\n \r\n", 70000) + "0\r\n\r\n", "0\r\nTrailer: " + strings.Repeat("x", 10000) + "\r\n\r\n"} {
 		add("chunks "+chunks[:min(len(chunks), 20)], chunked+chunks)

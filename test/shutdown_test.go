@@ -74,7 +74,7 @@ func TestWriteInFlightIsAnsweredOnSIGTERM(t *testing.T) {
 	}
 	defer conn.Close()
 	const body = `{"addresses":["192.0.2.7"],"leaseSeconds":0}`
-	if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", instancePath("web", "web-1"), len(body), body[:10]); err != nil {
+	if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", instancePath("web", "web-1"), len(body), body[:10]); err != nil {
 		t.Fatal(err)
 	}
 	s.must(t, http.StatusOK, http.MethodGet, "/v1/status", "") // that connection was accepted before this one

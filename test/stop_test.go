@@ -14,10 +14,10 @@ func TestStopsWhateverItsClientsDo(t *testing.T) {
 	for _, tt := range []struct{ what, said string }{
 		{"no client", ""},
 		{"a client that says nothing", "-"},
-		{"a client that waits for its next request", "GET /v1/status HTTP/1.1\r\nHost: test\r\n\r\n"},
+		{"a client that waits for its next request", "GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"},
 		{"a client that sends half a header", "GET /v1/status HTTP/1.1\r\nHost:"},
-		{"a client that sends half a body", "POST /v1/batch HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{"},
-		{"a watcher that does not read", "GET /v1/watch HTTP/1.1\r\nHost: test\r\n\r\n"},
+		{"a client that sends half a body", "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"},
+		{"a watcher that does not read", "GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			t.Parallel()
