@@ -35,11 +35,11 @@ func (w *world) export() string {
 
 func TestAnExportHasAllThatWasSaid(t *testing.T) {
 	w := start(t)
-	if got, want := w.export(), "{\"format\":1,\"revision\":0,\"services\":[\n],\"instances\":[\n]}\n"; got != want {
+	if got, want := w.export(), "{\"format\":2,\"revision\":0,\"services\":[\n],\"instances\":[\n]}\n"; got != want {
 		t.Errorf("of nothing: got\n%s\nwant\n%s", got, want)
 	}
 	everything(w, 1)
-	want := `{"format":1,"revision":0,"services":[
+	want := `{"format":2,"revision":0,"services":[
 {"namespace":"ns-0","service":"out","type":"externalName","externalName":"example.org.","ports":[],"publishNotReady":false,"metadata":{"a":"=` + "\u2028" + `"},"revision":0},
 {"namespace":"ns-0","service":"vip","type":"clusterIP","clusterIPs":["192.0.2.1","2001:db8::1"],"ports":[{"name":"http","protocol":"tcp","port":80},{"protocol":"udp","port":53}],"publishNotReady":false,"metadata":{},"revision":0},
 {"namespace":"ns-0","service":"web","type":"headless","ports":[],"publishNotReady":true,"metadata":{},"revision":0}

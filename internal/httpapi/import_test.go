@@ -98,8 +98,8 @@ func TestEveryFaultOfAnImportIsTold(t *testing.T) {
 		{"nothing", ` `, 400, "[]"},
 		{"something after it", `{"format":1} x`, 400, "[]"},
 		{"no format", `{"instances":[` + good + `]}`, 422, "[format]"},
-		{"an unknown format", `{"format":2,"instances":[` + good + `]}`, 422, "[format]"},
-		{"an unknown format with what there is not in this one", `{"format":2,"zones":{},"instances":{}}`, 422, "[format]"},
+		{"an unknown format", `{"format":3,"instances":[` + good + `]}`, 422, "[format]"},
+		{"an unknown format with what there is not in this one", `{"format":3,"zones":{},"instances":{}}`, 422, "[format]"},
 		{"an unknown format at the end", `{"zones":{},"instances":[1],"services":[{}],"format":18446744073}`, 422, "[format]"},
 		{"the format of something else", `{"format":"2.0","instances":[` + good + `]}`, 400, "[format]"},
 		{"a format twice", `{"format":1,"format":1}`, 400, "[format]"},
@@ -288,7 +288,7 @@ func TestOneImportIsMadeAtATime(t *testing.T) {
 // What is imported and exported is imported again without a change, whatever the reader.
 func FuzzImport(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"format":2}`, `[`, `{"format":1,"services":[{}],"instances":[{}]}`, `{"format":1,"revision":{"a":[1]},"services":[1,null],"instances":{"a":[]}}`,
+		`{}`, `{"format":2}`, `{"format":3}`, `[`, `{"format":1,"services":[{}],"instances":[{}]}`, `{"format":1,"revision":{"a":[1]},"services":[1,null],"instances":{"a":[]}}`,
 		imported("a b c"), imported("b a b", `{"namespace":"a","service":"b","type":"clusterIP","clusterIPs":["192.0.2.1"]}`, `{"namespace":"a","service":"b"}`),
 		`{"instances":[{"namespace":"a","service":"b","id":"c","addresses":["192.0.2.7"],"hostname":"x","weight":7,"metadata":{"a":"é"},"names":[{}]}],"format":1}`,
 	} {

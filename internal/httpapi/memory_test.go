@@ -22,6 +22,7 @@ type memory struct {
 	entered   func()       // called at the beginning of every Apply
 	renewals  atomic.Int64 // how many leases were renewed
 	explained func(name string, qtype uint16) Explanation
+	explainOf service.Name // that the name to be explained belongs to, where it is of one
 	evictions Evictions
 	failing   bool                  // what StoreFailing says
 	snapshot  func(io.Writer) error // of the store; nil where there is none
@@ -50,7 +51,7 @@ func (m *memory) State() *table.State {
 	return m.table.Load()
 }
 
-func (m *memory) Apply(_ service.Caller, changes []service.Change, _ time.Time) ([]table.Result, uint64, error) {
+func (m *memory) Apply(by service.Caller, changes []service.Change, _ time.Time) ([]table.Result, uint64, error) {
 	if m.entered != nil {
 		m.entered()
 	}
@@ -67,7 +68,7 @@ func (m *memory) Apply(_ service.Caller, changes []service.Change, _ time.Time) 
 	var results []table.Result
 	var invalid service.Invalid
 	for n := range changes {
-		result, faults := m.change(draft, &changes[n])
+		result, faults := m.change(draft, by, &changes[n])
 		for _, f := range faults {
 			f.Change = n
 			invalid.Faults = append(invalid.Faults, f)
@@ -83,7 +84,7 @@ func (m *memory) Apply(_ service.Caller, changes []service.Change, _ time.Time) 
 	return results, m.table.Load().Revision, nil
 }
 
-func (m *memory) change(draft *table.Draft, c *service.Change) (table.Result, []service.Fault) {
+func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change) (table.Result, []service.Fault) {
 	if faults := c.Check(); faults != nil {
 		return table.Result{}, faults
 	}
@@ -100,12 +101,14 @@ func (m *memory) change(draft *table.Draft, c *service.Change) (table.Result, []
 	switch {
 	case !exists && c.Op != service.Register && c.Op != service.Define:
 		return table.Result{}, []service.Fault{{Message: "no such object", Err: service.ErrNotFound}}
+	case was != nil && c.ID.ID != "" && !by.Owns(&was.Instance):
+		return table.Result{}, []service.Fault{{Message: "another's", Err: service.ErrNotOwner}}
 	case !c.If.Met(revision, exists):
 		return table.Result{}, []service.Fault{{Message: "not as required", Err: service.ErrPrecondition}}
 	}
 	switch c.Op {
 	case service.Register:
-		return m.register(draft, c, was), nil
+		return m.register(draft, by, c, was), nil
 	case service.Deregister:
 		draft.Remove(c.ID)
 		return table.Result{Revision: draft.Revision(), SafeToStopAt: m.now().Add(5 * time.Second)}, nil
@@ -131,8 +134,8 @@ func (m *memory) change(draft *table.Draft, c *service.Change) (table.Result, []
 	}
 }
 
-func (m *memory) register(draft *table.Draft, c *service.Change, was *table.Instance) table.Result {
-	is := &table.Instance{ID: c.ID, Instance: m.resolve(c, was), RegisteredAt: m.now()}
+func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Change, was *table.Instance) table.Result {
+	is := &table.Instance{ID: c.ID, Instance: m.resolve(by, c, was), RegisteredAt: m.now()}
 	if was != nil && was.Instance.Equal(&is.Instance) {
 		was.Lease.Renew(m.clock.Now())
 		return result(draft, was, false)
@@ -144,7 +147,7 @@ func (m *memory) register(draft *table.Draft, c *service.Change, was *table.Inst
 	return result(draft, is, was == nil)
 }
 
-func (m *memory) resolve(c *service.Change, was *table.Instance) service.Instance {
+func (m *memory) resolve(by service.Caller, c *service.Change, was *table.Instance) service.Instance {
 	is := *c.Instance
 	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
 		is.Hostname = c.ID.ID
@@ -158,6 +161,12 @@ func (m *memory) resolve(c *service.Change, was *table.Instance) service.Instanc
 			is.Status = was.Status
 		}
 	}
+	if !by.Admin || is.Owner == "" {
+		is.Owner = by.Name
+		if was != nil && was.Owner != "" {
+			is.Owner = was.Owner
+		}
+	}
 	return is
 }
 
@@ -165,7 +174,7 @@ func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
 	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name)}
 }
 
-func (m *memory) Renew(_ service.Caller, id service.ID, unless service.Precondition) error {
+func (m *memory) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
 	state := m.State()
 	if state == nil {
 		return service.ErrNotLoaded
@@ -173,6 +182,9 @@ func (m *memory) Renew(_ service.Caller, id service.ID, unless service.Precondit
 	i := state.Instance(id)
 	if i == nil {
 		return service.ErrNotFound
+	}
+	if !by.Owns(&i.Instance) {
+		return service.ErrNotOwner
 	}
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
@@ -198,7 +210,10 @@ func (m *memory) Names(view *table.View, i *table.Instance) []string {
 	return names
 }
 
-func (m *memory) Explain(name string, qtype uint16, _ func(service.Name) bool) (Explanation, bool) {
+func (m *memory) Explain(name string, qtype uint16, may func(service.Name) bool) (Explanation, bool) {
+	if m.explainOf != (service.Name{}) && !may(m.explainOf) {
+		return Explanation{}, false
+	}
 	if m.explained != nil {
 		return m.explained(name, qtype), true
 	}
@@ -218,12 +233,12 @@ func (m *memory) Snapshot(w io.Writer) error {
 	return m.snapshot(w)
 }
 
-func (m *memory) Differs(_ service.Caller, c *service.Change, s *table.Snapshot) bool {
+func (m *memory) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
 	if c.Op == service.Define {
 		view := s.Service(c.ID.Name)
 		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
 	}
 	was := s.Instance(c.ID)
-	is := m.resolve(c, was)
+	is := m.resolve(by, c, was)
 	return was == nil || !was.Instance.Equal(&is)
 }
