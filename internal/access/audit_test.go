@@ -104,12 +104,12 @@ func FuzzEntry(f *testing.F) {
 		var parts []string
 		for _, part := range []string{id, svc, namespace} {
 			if part != "" {
-				parts = append(parts, clip(part))
+				parts = append(parts, clip(part, maxPart))
 			}
 		}
-		want := map[string]string{"who": clip(who), "from": "", "what": clip(what), "on": strings.Join(parts, "."), "status": "403"}
+		want := map[string]string{"who": clip(who, maxValue), "from": "", "what": clip(what, maxValue), "on": strings.Join(parts, "."), "status": "403"}
 		if why != "" {
-			want["why"] = clip(why)
+			want["why"] = clip(why, maxValue)
 		}
 		got := fields(t, line)
 		for key, value := range want {

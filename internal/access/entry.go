@@ -20,8 +20,11 @@ type Entry struct {
 	Why      string         // it was refused; empty where it was not
 }
 
-// maxValue is the most bytes of a string that are told: as long as a NAME can be.
-const maxValue = maxName
+// What is longer than anything that is valid is cut: refusals must not fill the disk.
+const (
+	maxValue = maxName // bytes of a string
+	maxPart  = 253     // bytes of a part of an object's name: as long as an id can be
+)
 
 // Refused reports whether the request got an error for an answer.
 func (e *Entry) Refused() bool { return e.Status >= http.StatusBadRequest }
@@ -70,7 +73,7 @@ func appendObjects(b []byte, objects []service.ID) []byte {
 		plain = plain && isPlain(o.ID) && isPlain(o.Service) && isPlain(o.Namespace)
 	}
 	if plain {
-		return appendNames(b, objects, appendClipped)
+		return appendNames(b, objects, func(b []byte, part string) []byte { return append(b, part...) })
 	}
 	return append(appendNames(append(b, '"'), objects, appendEscaped), '"')
 }
@@ -88,7 +91,7 @@ func appendNames(b []byte, objects []service.ID, text func([]byte, string) []byt
 			if len(b) > begin {
 				b = append(b, '.')
 			}
-			b = text(b, part)
+			b = text(b, clip(part, maxPart))
 		}
 	}
 	return b
@@ -96,9 +99,9 @@ func appendNames(b []byte, objects []service.ID, text func([]byte, string) []byt
 
 func appendValue(b []byte, s string) []byte {
 	if s != "" && isPlain(s) {
-		return appendClipped(b, s)
+		return append(b, clip(s, maxValue)...)
 	}
-	return append(appendEscaped(append(b, '"'), s), '"')
+	return append(appendEscaped(append(b, '"'), clip(s, maxValue)), '"')
 }
 
 // isPlain reports whether s can stand without quotes.
@@ -114,11 +117,8 @@ func isPlain(s string) bool {
 // appendEscaped appends s as it stands between quotes.
 func appendEscaped(b []byte, s string) []byte {
 	begin := len(b)
-	b = strconv.AppendQuoteToASCII(b, clip(s))
+	b = strconv.AppendQuoteToASCII(b, s)
 	return append(b[:begin], b[begin+1:len(b)-1]...)
 }
 
-func appendClipped(b []byte, s string) []byte { return append(b, clip(s)...) }
-
-// clip cuts what is longer than anything that is valid: refusals must not fill the disk.
-func clip(s string) string { return s[:min(len(s), maxValue)] }
+func clip(s string, most int) string { return s[:min(len(s), most)] }
