@@ -48,11 +48,11 @@ func (n need) audited(code int) bool {
 func (c *call) admitted(n need) bool {
 	c.from, _ = netip.ParseAddrPort(c.r.RemoteAddr) // the zero address stands for others than TCP has
 	caller, refusal := c.guard().Admit(c.r, c.from, n.class(), c.arrived)
+	c.caller = caller
 	if refusal != nil {
 		c.turnAway(refusal)
 		return false
 	}
-	c.caller = caller
 	switch n {
 	case read:
 		return c.mayRead(c.id.Name)
@@ -99,10 +99,18 @@ func (c *call) mayWriteEach(names func(yield func(int, service.Name) bool), fiel
 		return true
 	}
 	var faults []fault
+	more := 0
 	for n, name := range names {
-		if !c.caller.MayWrite(name) {
+		switch {
+		case c.caller.MayWrite(name):
+		case len(faults) == maxFaults:
+			more++
+		default:
 			faults = append(faults, fault{field(n), "takes the grant write:" + grantOn(name)})
 		}
+	}
+	if more > 0 {
+		faults = append(faults, fault{"", fmt.Sprintf("%d more take grants than are told here", more)})
 	}
 	if len(faults) > 0 {
 		c.failFaults(http.StatusForbidden, faults)
