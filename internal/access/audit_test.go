@@ -50,7 +50,9 @@ func TestEntryIsOneLine(t *testing.T) {
 		{"letters of other scripts", func(e *Entry) { e.Who = "žaneta" }, `who="\u017eaneta" `},
 		{"not UTF-8", func(e *Entry) { e.Who = "\xff" }, `who="\xff" `},
 		{"a NAME is told whole", func(e *Entry) { e.Who = strings.Repeat("x", maxName) }, "who=" + strings.Repeat("x", maxName) + " from="},
-		{"a longer one is none", func(e *Entry) { e.On[0].ID = strings.Repeat("x", 9999) }, " on=" + strings.Repeat("x", maxName) + ".web.prod "},
+		{"a longer one is none", func(e *Entry) { e.Who = strings.Repeat("x", 9999) }, "who=" + strings.Repeat("x", maxName) + " from="},
+		{"an id is told whole", func(e *Entry) { e.On[0].ID = strings.Repeat("x", 253) }, " on=" + strings.Repeat("x", 253) + ".web.prod "},
+		{"a longer one is none, and 2048 bytes of it fill the disk", func(e *Entry) { e.On[0].ID = strings.Repeat("x", 9999) }, " on=" + strings.Repeat("x", 253) + ".web.prod "},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			e := put()

@@ -1,0 +1,439 @@
+package access
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var here = netip.MustParseAddrPort("192.0.2.7:40000")
+
+// request returns one as the endpoint gets it. headers are names and values by turns.
+func request(method string, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, "http://127.0.0.1:8053/v1/services", nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+func bearing(token string) *http.Request {
+	return request("GET", "Authorization", "Bearer "+token)
+}
+
+// tokensFile returns one that holds the content.
+func tokensFile(t *testing.T, content string) *TokensFile {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tokens")
+	mustWrite(t, path, content)
+	file, err := OpenTokens(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// verdict is what a guard says in short: "web", "admin", "401", "403 close".
+func verdict(c *Caller, r *Refusal) string {
+	switch {
+	case r != nil && r.Close:
+		return fmt.Sprint(r.Code, " close")
+	case r != nil:
+		return fmt.Sprint(r.Code)
+	case c.Admin:
+		return strings.TrimSpace(c.Name + " admin")
+	case c.Name == "":
+		return "nobody"
+	}
+	return c.Name
+}
+
+func TestWhoHasWhichToken(t *testing.T) {
+	g := NewGuard(Rules{Tokens: tokensFile(t, "web "+sha("s3cret")+" read:prod/web\nops "+sha("0ps")+" admin\n")})
+	for _, tc := range []struct {
+		sentence string
+		class    Class
+		headers  []string
+		want     string
+		wrong    string // of the challenge
+	}{
+		{"a token", Ordinary, []string{"Authorization", "Bearer s3cret"}, "web", ""},
+		{"that of an admin", Heartbeat, []string{"Authorization", "Bearer 0ps"}, "ops admin", ""},
+		{"a scheme is written in any case", Ordinary, []string{"Authorization", "bEARER s3cret"}, "web", ""},
+		{"spaces around it", Ordinary, []string{"Authorization", "Bearer   s3cret "}, "web", ""},
+		{"none", Ordinary, nil, "401", ""},
+		{"a wrong one", Ordinary, []string{"Authorization", "Bearer s3cret2"}, "401", "invalid_token"},
+		{"in capitals", Ordinary, []string{"Authorization", "Bearer S3CRET"}, "401", "invalid_token"},
+		{"an empty one", Ordinary, []string{"Authorization", "Bearer "}, "401", "invalid_token"},
+		{"an empty header", Ordinary, []string{"Authorization", ""}, "401", "invalid_request"},
+		{"the token alone", Ordinary, []string{"Authorization", "s3cret"}, "401", "invalid_request"},
+		{"Basic", Ordinary, []string{"Authorization", "Basic d2ViOnMzY3JldA=="}, "401", "invalid_request"},
+		{"two", Ordinary, []string{"Authorization", "Bearer s3cret", "Authorization", "Bearer 0ps"}, "401", "invalid_request"},
+		{"the same twice", Ordinary, []string{"Authorization", "Bearer s3cret", "Authorization", "Bearer s3cret"}, "401", "invalid_request"},
+		{"a list of two", Ordinary, []string{"Authorization", "Bearer s3cret, Bearer 0ps"}, "401", "invalid_token"},
+		{"in another header", Ordinary, []string{"Proxy-Authorization", "Bearer s3cret", "X-Api-Key", "s3cret"}, "401", ""},
+		{"none, for what is open", Open, nil, "nobody", ""},
+		{"a wrong one, for what is open", Open, []string{"Authorization", "Bearer x"}, "nobody", ""},
+		{"an admin has no power over what is open", Open, []string{"Authorization", "Bearer 0ps"}, "nobody", ""},
+	} {
+		caller, refusal := g.Admit(request("PUT", tc.headers...), here, tc.class, noon)
+		if got := verdict(caller, refusal); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.sentence, got, tc.want)
+		}
+		if refusal == nil {
+			continue
+		}
+		want := `Bearer realm="registry"`
+		if tc.wrong != "" {
+			want += `, error="` + tc.wrong + `"`
+		}
+		if refusal.Challenge != want {
+			t.Errorf("%s: got the challenge %s, want %s", tc.sentence, refusal.Challenge, want)
+		}
+		if strings.Contains(refusal.Detail, "s3cret") || strings.Contains(refusal.Detail, "0ps") {
+			t.Errorf("%s: a secret is in %q", tc.sentence, refusal.Detail)
+		}
+	}
+}
+
+func TestTheZeroGuardLetsEverybodyDoEverything(t *testing.T) {
+	g := NewGuard(Rules{})
+	for range 100_000 {
+		caller, refusal := g.Admit(request("PUT", "Authorization", "Bearer x"), here, Ordinary, noon)
+		if got := verdict(caller, refusal); got != "admin" {
+			t.Fatalf("got %s", got)
+		}
+	}
+	if g.Encrypts() || g.Failing() != nil || g.Look(noon) != nil || g.Close() != nil {
+		t.Error("it has files")
+	}
+}
+
+// spend sends requests until one is refused, at most so many, and returns how many were
+// not, and when it is worth to come again.
+func spend(g *Guard, r *http.Request, from netip.AddrPort, class Class, most int) (admitted int, refusal *Refusal) {
+	for ; admitted < most; admitted++ {
+		if _, refusal = g.Admit(r, from, class, noon); refusal != nil && refusal.Code == http.StatusTooManyRequests {
+			return admitted, refusal
+		}
+	}
+	return admitted, nil
+}
+
+func TestRequestsAreCountedByCredentialAndByAddress(t *testing.T) {
+	content := "web " + sha("s3cret") + " read:prod/web\nweb " + sha("other") + " read:prod/web\nops " + sha("0ps") + " admin\n"
+	const most = 30_000
+	elsewhere := func(n int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)}), 40000)
+	}
+	type step struct {
+		sentence string
+		r        *http.Request
+		from     netip.AddrPort
+		class    Class
+		want     int
+	}
+	for _, scene := range []struct {
+		sentence string
+		steps    []step
+	}{
+		{"an address", []step{
+			{"two seconds' worth", bearing("s3cret"), here, Ordinary, 20},
+			{"whatever the credential", bearing("0ps"), here, Ordinary, 0},
+			{"and without any: who guesses is counted", request("GET"), here, Ordinary, 0},
+			{"and the port", bearing("0ps"), netip.AddrPortFrom(here.Addr(), 1), Ordinary, 0},
+			{"another has its own", bearing("0ps"), elsewhere(1), Ordinary, 20},
+			{"heartbeats are counted apart, and many are within reason", bearing("s3cret"), here, Heartbeat, 20_000},
+			{"what is open is not counted", request("GET"), here, Open, most},
+		}},
+		{"a credential", []step{
+			{"two seconds' worth", bearing("s3cret"), elsewhere(2), Ordinary, 20},
+			{"wherever it comes from", bearing("s3cret"), elsewhere(3), Ordinary, 0},
+			{"with another token of its own too", bearing("other"), elsewhere(4), Ordinary, 0},
+			{"its heartbeats are counted apart", bearing("s3cret"), elsewhere(3), Heartbeat, 20_000},
+			{"and wherever they come from", bearing("s3cret"), elsewhere(5), Heartbeat, 0},
+			{"another has its own", bearing("0ps"), elsewhere(6), Ordinary, 20},
+		}},
+		{"heartbeats that are no one's", []step{
+			{"are counted by address", request("PUT", "Authorization", "Bearer x"), here, Heartbeat, 20_000},
+			{"and cost others nothing", bearing("s3cret"), elsewhere(1), Heartbeat, 20_000},
+		}},
+	} {
+		g := NewGuard(Rules{Tokens: tokensFile(t, content), RequestsPerSecond: 10})
+		for _, step := range scene.steps {
+			got, refusal := spend(g, step.r, step.from, step.class, most)
+			if got != step.want {
+				t.Errorf("%s: %s: got %d, want %d", scene.sentence, step.sentence, got, step.want)
+			}
+			if refusal != nil && (refusal.RetryAfter <= 0 || refusal.RetryAfter > 200*time.Millisecond || refusal.Challenge != "" || refusal.Close) {
+				t.Errorf("%s: %s: got the refusal %+v", scene.sentence, step.sentence, refusal)
+			}
+		}
+	}
+}
+
+func TestHeartbeatsGrowWithTheLimit(t *testing.T) {
+	for limit, want := range map[int]int{1: 20_000, 1000: 20_000, 5000: 100_000} {
+		g := NewGuard(Rules{RequestsPerSecond: limit})
+		if got, _ := spend(g, request("PUT"), here, Heartbeat, 200_000); got != want {
+			t.Errorf("with %d requests a second: got %d heartbeats in two, want %d", limit, got, want)
+		}
+	}
+}
+
+// Whoever is refused for its rate can come when it was told to.
+func TestWhoComesWhenToldIsAdmitted(t *testing.T) {
+	g := NewGuard(Rules{Tokens: tokensFile(t, "web "+sha("s3cret")+" read:prod/web\n"), RequestsPerSecond: 1})
+	_, refusal := spend(g, bearing("s3cret"), here, Ordinary, 10)
+	caller, again := g.Admit(bearing("s3cret"), here, Ordinary, noon.Add(refusal.RetryAfter))
+	if got := verdict(caller, again); got != "web" {
+		t.Errorf("after %s: got %s", refusal.RetryAfter, got)
+	}
+	// The address has one left, the credential has not: the refusal says whose it is.
+	for n := range 2 {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), 1)
+		caller, again = g.Admit(bearing("s3cret"), from, Ordinary, noon.Add(refusal.RetryAfter))
+		if got := verdict(caller, again); got != "429" || caller == nil || caller.Name != "web" {
+			t.Errorf("from elsewhere: got %s for %+v", got, caller)
+		}
+	}
+}
+
+// A guard of an endpoint that asks for client certificates of one authority.
+func withCertificates(t *testing.T, tokens *TokensFile) (*Guard, *authority) {
+	t.Helper()
+	clients := newAuthority(t, "clients")
+	cert, key := newAuthority(t, "servers").issue(t, "registry.example.org", -time.Minute, time.Hour)
+	e := newEndpoint(t, cert, key, clients.pem())
+	return NewGuard(Rules{Certificates: e.Certificates, Tokens: tokens}), clients
+}
+
+// over returns the request as it comes over a connection with a client certificate.
+func over(r *http.Request, by *authority, cert tls.Certificate) *http.Request {
+	r.TLS = &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{cert.Leaf},
+		VerifiedChains:   [][]*x509.Certificate{{cert.Leaf, by.cert}},
+	}
+	return r
+}
+
+func TestACertificateAloneMayWriteEverything(t *testing.T) {
+	g, ca := withCertificates(t, nil)
+	cert := ca.client(t, "web.example.org")
+	caller, refusal := g.Admit(over(request("PUT"), ca, cert), here, Ordinary, time.Now())
+	if refusal != nil || caller.Name != "web.example.org" || caller.Admin || !caller.Equal(Writer("web.example.org")) {
+		t.Errorf("got %+v, %+v", caller, refusal)
+	}
+	// There are no tokens: what looks like one is nothing to this endpoint.
+	caller, refusal = g.Admit(over(request("PUT", "Authorization", "Bearer x"), ca, cert), here, Ordinary, time.Now())
+	if got := verdict(caller, refusal); got != "web.example.org" {
+		t.Errorf("with a token too: got %s", got)
+	}
+	if caller, refusal = g.Admit(request("PUT"), here, Ordinary, time.Now()); verdict(caller, refusal) != "401 close" {
+		t.Errorf("without a certificate: got %+v, %+v", caller, refusal)
+	}
+	nameless := ca.client(t, "spiffe://looks/like/a/uri") // a DNS name that takes on the look of one
+	if caller, refusal = g.Admit(over(request("PUT"), ca, nameless), here, Ordinary, time.Now()); verdict(caller, refusal) != "403" {
+		t.Errorf("without a name: got %+v, %+v", caller, refusal)
+	}
+}
+
+func TestATokenGoesBeforeACertificate(t *testing.T) {
+	g, ca := withCertificates(t, tokensFile(t, "web.example.org cert read:prod/web\nops "+sha("0ps")+" admin\n"))
+	known, unknown := ca.client(t, "web.example.org"), ca.client(t, "api.example.org")
+	for _, tc := range []struct {
+		sentence string
+		headers  []string
+		cert     tls.Certificate
+		want     string
+	}{
+		{"a certificate with a grant", nil, known, "web.example.org"},
+		{"one without", nil, unknown, "403"},
+		{"a token goes before it", []string{"Authorization", "Bearer 0ps"}, known, "ops admin"},
+		{"a token goes where a certificate has no grant", []string{"Authorization", "Bearer 0ps"}, unknown, "ops admin"},
+		{"a wrong token is not made good by a certificate", []string{"Authorization", "Bearer x"}, known, "401"},
+		{"nor is what is no token", []string{"Authorization", "Basic x"}, known, "401"},
+	} {
+		caller, refusal := g.Admit(over(request("PUT", tc.headers...), ca, tc.cert), here, Ordinary, time.Now())
+		if got := verdict(caller, refusal); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.sentence, got, tc.want)
+		}
+	}
+	if caller, refusal := g.Admit(bearing("0ps"), here, Ordinary, time.Now()); verdict(caller, refusal) != "401 close" {
+		t.Errorf("a token without the certificate that CLIENT_CA asks for: got %+v, %+v", caller, refusal)
+	}
+}
+
+func TestACertificateEndsOnAnOpenConnection(t *testing.T) {
+	g, ca := withCertificates(t, tokensFile(t, "web.example.org cert read:prod/web\nops "+sha("0ps")+" admin\n"))
+	cert := ca.client(t, "web.example.org") // for a minute
+	r := over(request("GET"), ca, cert)
+	caller, refusal := g.Admit(r, here, Ordinary, time.Now())
+	if verdict(caller, refusal) != "web.example.org" || !g.Still(caller, r, time.Now()) {
+		t.Fatalf("got %+v, %+v", caller, refusal)
+	}
+	later := time.Now().Add(2 * time.Minute)
+	if _, refusal := g.Admit(r, here, Ordinary, later); verdict(nil, refusal) != "401 close" || refusal.Challenge == "" {
+		t.Errorf("got %+v", refusal)
+	}
+	if g.Still(caller, r, later) {
+		t.Error("a stream goes on")
+	}
+	// CLIENT_CA is required, whatever else is sent.
+	if _, refusal := g.Admit(over(bearing("0ps"), ca, cert), here, Ordinary, later); verdict(nil, refusal) != "401 close" {
+		t.Errorf("with a token: got %+v", refusal)
+	}
+	if caller, refusal := g.Admit(r, here, Open, later); verdict(caller, refusal) != "nobody" {
+		t.Errorf("for what is open: got %+v, %+v", caller, refusal)
+	}
+}
+
+func TestStillIsWhetherAStreamMayGoOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	begun := "web " + sha("s3cret") + " read:prod/web read:dev/*\n"
+	for _, tc := range []struct {
+		sentence string
+		content  string
+		want     bool
+	}{
+		{"the same", begun, true},
+		{"other lines", begun + "ops " + sha("0ps") + " admin\n", true},
+		{"the grants in another order", "web " + sha("s3cret") + " read:dev/* read:prod/web\n", true},
+		{"another token of the same name", begun + "web " + sha("new") + " admin\n", true},
+		{"revoked", "web " + sha("new") + " read:prod/web read:dev/*\n", false},
+		{"fewer grants", "web " + sha("s3cret") + " read:prod/web\n", false},
+		{"more", begun[:len(begun)-1] + " read:*/web\n", false},
+		{"the token is another's", "api " + sha("s3cret") + " read:prod/web read:dev/*\n", false},
+		{"no good any more: the lines before stay", "web s3cret\n", true},
+	} {
+		mustWrite(t, path, begun)
+		file, err := OpenTokens(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := NewGuard(Rules{Tokens: file, RequestsPerSecond: 1})
+		r := bearing("s3cret")
+		caller, refusal := g.Admit(r, here, Ordinary, noon)
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		mustWrite(t, path, tc.content)
+		for range 2 {
+			g.Look(noon)
+		}
+		for range 10 { // it is not counted
+			if got := g.Still(caller, r, noon); got != tc.want {
+				t.Errorf("%s: got %v", tc.sentence, got)
+				break
+			}
+		}
+	}
+	if g := NewGuard(Rules{}); !g.Still(Anyone, request("GET"), noon) {
+		t.Error("where no credential is asked for: it ends")
+	}
+}
+
+func TestAnEndpointOfThisMachineIsCalledByItsNames(t *testing.T) {
+	for _, tc := range []struct {
+		host string
+		want bool
+	}{
+		{"localhost", true},
+		{"LOCALHOST:1", true},
+		{"localhost.", true},
+		{"localhost.:8053", true},
+		{"127.0.0.1:8053", true},
+		{"127.0.0.9", true},
+		{"[::1]:8053", true},
+		{"[::1]", true},
+		{"::1", true},
+		{"[::ffff:127.0.0.1]:8053", true},
+		{"", true}, // HTTP/1.0 has none, and no browser speaks that
+
+		{"evil.example", false},
+		{"evil.example:8053", false},
+		{"127.0.0.1.evil.example", false},
+		{"localhost.evil.example", false},
+		{"evil.localhost", false}, // a resolver may have it anywhere
+		{"localhost..", false},
+		{"localhost@evil.example", false},
+		{"evil.example:1:localhost", false},
+		{"192.0.2.1:8053", false},
+		{"0.0.0.0:8053", false},
+		{"[::]:8053", false},
+		{"127.1", false},
+		{"0x7f000001", false},
+		{"2130706433", false},
+		{"127.0.0.1 ", false},
+	} {
+		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "OPTIONS"} {
+			for _, class := range []Class{Ordinary, Heartbeat, Open} {
+				r := request(method)
+				r.Host = tc.host
+				_, refusal := NewGuard(Rules{LocalOnly: true}).Admit(r, here, class, noon)
+				if got := refusal == nil; got != tc.want || refusal != nil && refusal.Code != http.StatusForbidden {
+					t.Errorf("%s with Host %q: got %+v", method, tc.host, refusal)
+				}
+				if _, refusal := NewGuard(Rules{}).Admit(r, here, class, noon); refusal != nil {
+					t.Errorf("%s with Host %q, on an endpoint for others too: got %+v", method, tc.host, refusal)
+				}
+			}
+		}
+	}
+}
+
+func TestAPageFromElsewhereIsTurnedAway(t *testing.T) {
+	for _, tc := range []struct {
+		sentence string
+		headers  []string
+		reads    bool // whether GET may
+		writes   bool
+	}{
+		{"no browser", nil, true, true},
+		{"a page of its own", []string{"Origin", "http://127.0.0.1:8053", "Sec-Fetch-Site", "same-origin"}, true, true},
+		{"an older browser's, which tells the Origin alone", []string{"Origin", "http://127.0.0.1:8053"}, true, true},
+		{"what the user has typed", []string{"Sec-Fetch-Site", "none"}, true, true},
+		{"a page from elsewhere", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false, false},
+		{"by its Origin", []string{"Origin", "https://evil.example"}, false, false},
+		{"by a name like ours", []string{"Origin", "http://127.0.0.1:8053.evil.example"}, false, false},
+		{"with our name as its user", []string{"Origin", "http://127.0.0.1:8053@evil.example"}, false, false},
+		{"by another port", []string{"Origin", "http://127.0.0.1:8080"}, false, false},
+		{"by the port that its scheme has", []string{"Origin", "http://127.0.0.1"}, false, false},
+		// The Host does not say which scheme it was asked by, and a page over HTTP on the very
+		// port of TLS there cannot be.
+		{"by the other scheme", []string{"Origin", "https://127.0.0.1:8053"}, true, true},
+		{"a page in a sandbox", []string{"Origin", "null"}, false, false},
+		{"what is no origin", []string{"Origin", "http://[::1"}, false, false},
+		{"two origins, one of them ours", []string{"Origin", "http://127.0.0.1:8053", "Origin", "https://evil.example"}, false, false},
+		{"a page of another machine of our domain", []string{"Sec-Fetch-Site", "same-site"}, true, false},
+		// A browser sends GET so for a link or a picture, and shows its page nothing of the answer.
+		{"a link from elsewhere", []string{"Sec-Fetch-Site", "cross-site"}, true, false},
+	} {
+		for _, class := range []Class{Ordinary, Heartbeat, Open} {
+			for method, want := range map[string]bool{"GET": tc.reads, "HEAD": tc.reads, "PUT": tc.writes, "POST": tc.writes, "DELETE": tc.writes} {
+				for _, rules := range []Rules{{}, {LocalOnly: true}} {
+					_, refusal := NewGuard(rules).Admit(request(method, tc.headers...), here, class, noon)
+					if got := refusal == nil; got != want || refusal != nil && refusal.Code != http.StatusForbidden {
+						t.Errorf("%s: %s: got %+v, want %v", tc.sentence, method, refusal, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A token does not make it good: a page may have got hold of one that is not for it.
+func TestAPageFromElsewhereIsTurnedAwayWithATokenToo(t *testing.T) {
+	g := NewGuard(Rules{Tokens: tokensFile(t, "ops "+sha("0ps")+" admin\n")})
+	r := request("PUT", "Authorization", "Bearer 0ps", "Origin", "https://evil.example")
+	if _, refusal := g.Admit(r, here, Ordinary, noon); verdict(nil, refusal) != "403" {
+		t.Errorf("got %+v", refusal)
+	}
+}
