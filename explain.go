@@ -37,6 +37,12 @@ func (a *api) Explain(name string, qtype uint16, may func(service.Name) bool) (h
 	r := new(dns.Msg).SetQuestion(name, qtype)
 	q.ctx, q.req = context.Background(), request.Request{W: nonwriter.New(overTCP{}), Req: r}
 	m, outcome := q.answer()
+	if !zone.Shows(q.state.Snapshot, name, may) {
+		m.Answer, m.Extra = nil, nil
+		outcome = answer.NoName
+		q.deny(m, outcome, zone.Origin)
+	}
+	a.cutChain(q, m, may)
 	e := httpapi.Explanation{
 		Zone:       zone.Origin,
 		Outcome:    outcome.String(),
@@ -69,17 +75,47 @@ func (a *api) zoneOf(name string) (in *Handler, found *answer.Zone) {
 	return in, found
 }
 
-// mayTell reports whether a name is of no service, or of one that may be read.
+// mayTell reports whether a name is of no service, or of one that may be read. It counts in
+// every zone that it is in: an alias is followed by the server block that has it, in the
+// zones of that one.
 func (a *api) mayTell(name string, may func(service.Name) bool) bool {
-	_, zone := a.zoneOf(name)
-	if zone == nil {
-		return true
+	for _, h := range a.blocks.all() {
+		for _, zone := range h.zones {
+			if !zone.Covers(name) {
+				continue
+			}
+			if of, is := zone.ServiceOf(name); is && !may(of) {
+				return false
+			}
+		}
 	}
-	of, is := zone.ServiceOf(name)
-	return !is || may(of)
+	return true
 }
 
-// texts writes records, without those that are at, or lead to, what may not be read.
+// cutChain ends a chain of aliases where it comes to what may not be read. What is behind
+// that, and whether anything is, would be told by the response code too.
+func (a *api) cutChain(q *query, m *dns.Msg, may func(service.Name) bool) {
+	for n, rr := range m.Answer {
+		alias, is := rr.(*dns.CNAME)
+		if !is {
+			return
+		}
+		to := dns.CanonicalName(alias.Target)
+		zone := q.zoneOf(to)
+		told := a.mayTell(to, may)
+		if told && (zone == nil || zone.Shows(q.state.Snapshot, to, may)) {
+			continue
+		}
+		m.Answer, m.Ns, m.Extra, m.Rcode = m.Answer[:n+1], nil, nil, dns.RcodeSuccess
+		if told && !q.Fall.Through(to) {
+			q.deny(m, answer.NoName, zone.Origin)
+		}
+		return
+	}
+}
+
+// texts writes records, without those that are at, or lead to, what may not be read. An alias
+// is no secret of what it leads to: it is in the definition of its own service.
 func (a *api) texts(rrs []dns.RR, may func(service.Name) bool) []string {
 	texts := make([]string, 0, len(rrs))
 	for _, rr := range rrs {
@@ -90,11 +126,9 @@ func (a *api) texts(rrs []dns.RR, may func(service.Name) bool) []string {
 	return texts
 }
 
-// target returns the name that a record leads to; the root where it leads to none.
+// target returns the name that a record leads to and tells of; the root where there is none.
 func target(rr dns.RR) string {
 	switch rr := rr.(type) {
-	case *dns.CNAME:
-		return dns.CanonicalName(rr.Target)
 	case *dns.PTR:
 		return dns.CanonicalName(rr.Ptr)
 	case *dns.SRV:

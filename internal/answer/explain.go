@@ -44,6 +44,36 @@ func (z *Zone) ServiceOf(name string) (service.Name, bool) {
 	return p.service, p.service.Service != ""
 }
 
+// Shows reports whether a name that belongs to no one service is there for who may read no
+// more than that: a namespace's by a service in it, an address's by one that is answered
+// there. Other names have nothing to hide.
+func (z *Zone) Shows(s *table.Snapshot, name string, may func(service.Name) bool) bool {
+	p := z.parse(name)
+	switch p.kind {
+	case namespaceName:
+		for view := range s.Services(p.service) {
+			switch {
+			case view.Namespace != p.service.Namespace:
+				return false
+			case may(view.Name):
+				return true
+			}
+		}
+		return false
+	case reverseName:
+		for addr, h := range s.Addresses(p.addr) {
+			switch {
+			case addr != p.addr:
+				return false
+			case may(h.Service) && (h.Instance == nil || s.Service(h.Service).Answers(h.Instance)):
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
 // Missing says why an instance is not in the answer to a question; it is empty where the
 // instance is in it.
 func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype uint16, answer []dns.RR) string {
