@@ -77,6 +77,19 @@ func (c *Caller) MayReadSome(namespace string) bool {
 	return c.Admin || c.namespaces[namespace] || c.namespaces[anyName]
 }
 
+// MayWriteSome reports whether there can be a service that the caller may change.
+func (c *Caller) MayWriteSome() bool {
+	if c.Admin {
+		return true
+	}
+	for _, r := range c.grants {
+		if r == write {
+			return true
+		}
+	}
+	return false
+}
+
 // Equal reports whether both are the same caller and may do the same: a stream that was
 // begun as the one may go on as the other. A nil d, a credential that is gone, is no caller.
 func (c *Caller) Equal(d *Caller) bool {

@@ -40,7 +40,7 @@ func TestGrantsAllowWhatTheySayAndNothingElse(t *testing.T) {
 			}
 		}
 		c := newCaller("web", grants)
-		every := true
+		every, someWritten := true, false
 		for _, namespace := range names {
 			all, some := true, false
 			for _, svc := range names {
@@ -53,6 +53,7 @@ func TestGrantsAllowWhatTheySayAndNothingElse(t *testing.T) {
 					t.Fatalf("%+v: may write %s: got %v, want %v", grants, n, got, want)
 				}
 				all, some = all && mayRead, some || mayRead
+				someWritten = someWritten || mayTwin(grants, n, write)
 			}
 			if got := c.MayReadNamespace(namespace); got != all {
 				t.Fatalf("%+v: may read all of %s: got %v, want %v", grants, namespace, got, all)
@@ -64,6 +65,9 @@ func TestGrantsAllowWhatTheySayAndNothingElse(t *testing.T) {
 		}
 		if got := c.MayReadAll(); got != every {
 			t.Fatalf("%+v: may read all: got %v, want %v", grants, got, every)
+		}
+		if got := c.MayWriteSome(); got != someWritten {
+			t.Fatalf("%+v: may write some: got %v, want %v", grants, got, someWritten)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (g *Guard) Admit(r *http.Request, from netip.AddrPort, class Class, now tim
 	if ok, wait := addresses.Allow(Source(from.Addr()), now); !ok {
 		return nil, tooMany("this address", wait)
 	}
-	caller, refusal := g.identify(r, now)
+	caller, refusal := g.Identify(r, now)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -122,13 +122,13 @@ func tooMany(whose string, wait time.Duration) *Refusal {
 // Still reports whether a request that was admitted as a caller's would be now, and with the
 // same rights.
 func (g *Guard) Still(c *Caller, r *http.Request, now time.Time) bool {
-	is, refusal := g.identify(r, now)
+	is, refusal := g.Identify(r, now)
 	return refusal == nil && c.Equal(is)
 }
 
-// identify returns whose credential a request has: its bearer token, else the certificate
-// of its connection.
-func (g *Guard) identify(r *http.Request, now time.Time) (*Caller, *Refusal) {
+// Identify returns whose credential a request has now: its bearer token, else the certificate
+// of its connection; or why it has none that is good. It counts nothing.
+func (g *Guard) Identify(r *http.Request, now time.Time) (*Caller, *Refusal) {
 	certs := g.rules.Certificates
 	if certs != nil && certs.clients != nil {
 		if err := certs.Verify(r.TLS, now); err != nil {

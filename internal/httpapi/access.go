@@ -70,6 +70,19 @@ func (c *call) admitted(n need) bool {
 	return true
 }
 
+// admittedStill reports whether the caller would be admitted now, and has it judged by what
+// it may do now: what takes long to arrive may outlive the credential that it began with. Who
+// may not go on is answered.
+func (c *call) admittedStill() bool {
+	caller, refusal := c.guard().Identify(c.r, c.options.Now())
+	if refusal != nil {
+		c.turnAway(refusal)
+		return false
+	}
+	c.caller = caller
+	return true
+}
+
 func (c *call) turnAway(r *access.Refusal) {
 	if r.Challenge != "" {
 		c.w.Header().Set("WWW-Authenticate", r.Challenge)

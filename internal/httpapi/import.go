@@ -34,6 +34,11 @@ func postImport(c *call) {
 	if c.state() == nil {
 		return
 	}
+	// All of it would be read and held, in the place of an import that can be made.
+	if !c.caller.MayWriteSome() {
+		c.forbid("write:NAMESPACE/SERVICE, for each service in the import")
+		return
+	}
 	if !c.importing.CompareAndSwap(false, true) {
 		c.unavailable("another import is under way")
 		return
@@ -47,6 +52,7 @@ func postImport(c *call) {
 		c.failUpload(u.err, string(w.at))
 	case len(w.faults) > 0:
 		c.failFaults(w.code(), w.faults)
+	case !c.admittedStill():
 	case c.mayWriteEach(namesOf(w.changes), w.elementOf):
 		c.merge(w, dry)
 	}
@@ -75,17 +81,23 @@ func (c *call) merge(w *importer, dry bool) {
 	state := c.registry.State()
 	revision := state.Revision
 	services, instances := w.compare(c.by(), c.registry, state)
+	if len(w.faults) > 0 {
+		w.tellDropped()
+		w.upload.answered()
+		c.failFaults(http.StatusConflict, w.faults)
+		return
+	}
 	var err error
 	if !dry && len(w.changes) > 0 {
 		c.isAbout(w.changes)
 		_, revision, err = c.registry.Apply(c.by(), w.changes, c.options.Now())
+		c.revision = revision
 	}
 	w.upload.answered()
 	if err != nil {
 		c.refuseImport(w, err)
 		return
 	}
-	c.revision = revision
 	b := append(c.out[:0], '{')
 	b = boolean(member(b, "dryRun"), dry)
 	b = unsigned(member(b, "revision"), revision)
@@ -96,21 +108,24 @@ func (c *call) merge(w *importer, dry bool) {
 }
 
 // compare counts what the changes would do to a state, and leaves out those that would do
-// nothing.
+// nothing. What belongs to another credential is a fault: a dry run tells that too.
 func (w *importer) compare(by service.Caller, r Registry, state *table.State) (services, instances tally) {
 	kept := 0
 	for n := range w.changes {
-		change, t, known := &w.changes[n], &instances, false
+		change, t, known, owned := &w.changes[n], &instances, false, true
 		if change.Op == service.Define {
 			t, known = &services, state.Service(change.ID.Name) != nil
-		} else if i := state.Instance(change.ID); i != nil {
-			known = !i.Lease.Ended()
+		} else if i := state.Instance(change.ID); i != nil && !i.Lease.Ended() {
+			known, owned = true, by.Owns(&i.Instance)
 		}
 		switch {
 		case !known:
 			t.created.add(change)
 		case r.Differs(by, change, state.Snapshot):
 			t.changed.add(change)
+			if !owned {
+				w.noteFault(n, "", service.ErrNotOwner.Error())
+			}
 		default:
 			t.unchanged++
 			continue
