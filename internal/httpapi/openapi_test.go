@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -121,6 +122,42 @@ func TestDocumentHasEveryRouteAndNoOther(t *testing.T) {
 	slices.Sort(written)
 	if !slices.Equal(routes, written) {
 		t.Errorf("the document has\n%s\nthe routing table\n%s", strings.Join(written, "\n"), strings.Join(routes, "\n"))
+	}
+}
+
+// What a method takes, and how it may be refused, is told of each.
+func TestDocumentHasWhatEveryRouteTakes(t *testing.T) {
+	owned := []string{"PUT instance", "DELETE instance", "PUT heartbeat", "PUT status", "POST heartbeats", "POST batch", "POST import"}
+	for _, r := range resources {
+		for _, m := range r.methods {
+			o := described().Paths.Value(r.path).GetOperation(m.name)
+			want := "[map[] map[token:[]] map[certificate:[]]]" // none is needed where none is asked for
+			if m.needs == nothing {
+				want = "[]"
+			}
+			if got := "nothing"; o.Security == nil || fmt.Sprint(*o.Security) != want {
+				if o.Security != nil {
+					got = fmt.Sprint(*o.Security)
+				}
+				t.Errorf("%s takes %s, want %s", m.route, got, want)
+			}
+			for code, want := range map[string]bool{
+				"401": m.needs != nothing,
+				"403": true, // for a page from elsewhere too
+				"409": slices.Contains(owned, m.route),
+				"429": m.needs != nothing,
+			} {
+				if got := o.Responses.Value(code) != nil; got != want {
+					t.Errorf("%s is answered with %s: %v, want %v", m.route, code, got, want)
+				}
+			}
+		}
+	}
+	for name, is := range map[string]string{"token": "http bearer", "certificate": "mutualTLS "} {
+		s := described().Components.SecuritySchemes[name].Value
+		if got := s.Type + " " + s.Scheme; got != is {
+			t.Errorf("%s is %s, want %s", name, got, is)
+		}
 	}
 }
 
