@@ -54,7 +54,7 @@ func identities(cert *x509.Certificate) []identity {
 		}
 	}
 	for _, name := range cert.DNSNames {
-		ids = appendIdentity(ids, identity{name, true})
+		ids = appendIdentity(ids, identity{strings.ToLower(name), true})
 	}
 	return ids
 }

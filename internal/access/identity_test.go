@@ -61,7 +61,7 @@ func TestCallerOfACertificate(t *testing.T) {
 		{"the first URI that is known", "uri:https://example.org/x uri:https://example.org/api", "https://example.org/api read", "https://example.org/x"},
 		{"a URI before a DNS name", "uri:urn:example:api dns:web.example.org", "urn:example:api read", "urn:example:api"},
 		{"a DNS name when no URI is known", "uri:urn:example:x dns:web.example.org", "web.example.org read write", "urn:example:x"},
-		{"without case", "dns:WEB.Example.ORG", "web.example.org read write", "WEB.Example.ORG"},
+		{"without case", "dns:WEB.Example.ORG", "web.example.org read write", "web.example.org"},
 		{"the first of several", "dns:x.example.org dns:web.example.org", "web.example.org read write", "x.example.org"},
 		{"a wildcard is a name like any other", "dns:*.example.org", "*.example.org read", "*.example.org"},
 		{"and matches nothing", "dns:*.org", "nobody", "*.org"},

@@ -34,7 +34,7 @@ func explain(c *call) {
 	name = dns.Fqdn(name)
 	e, ok := c.registry.Explain(name, qtype, c.caller.MayRead)
 	if !ok {
-		c.forbid("read of the service of that name")
+		c.forbid("read on the service that the name belongs to")
 		return
 	}
 	b := append(c.out[:0], '{')
