@@ -7,6 +7,7 @@ package registry
 import (
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"time"
 
@@ -25,7 +26,16 @@ const pluginName = "registry"
 
 var log = clog.NewWithPlugin(pluginName)
 
-func init() { plugin.Register(pluginName, setup) }
+func init() {
+	plugin.Register(pluginName, setup)
+
+	// Linux gives a signal for the process to its first thread if it can, and then to no
+	// other. Were that one writing to a disk that hangs, SIGTERM and SIGUSR1 would be heard
+	// when the disk is back, or when the runtime happens to signal another thread: up to two
+	// minutes later. An init that locks its thread keeps the first one for main, which does
+	// nothing but wait once CoreDNS has started.
+	runtime.LockOSThread()
+}
 
 // Config is what one server block's Corefile says. The zero value is not valid; parse
 // starts from the defaults.
