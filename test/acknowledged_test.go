@@ -39,6 +39,7 @@ cluster.local:{$DNS} {
     bind 127.0.0.1
     registry {
         listen {$ENDPOINT}
+        lease 1h
     }
     errors
     ready {$READY}
@@ -47,6 +48,7 @@ cluster.local:{$DNS2} {
     bind 127.0.0.1
     registry {
         listen {$ENDPOINT}
+        lease 1h
     }
     cache 3600
     errors

@@ -50,7 +50,8 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 		clients[n] = newClient(n, 0, 600, 3600)
 	}
 	sum := struct{ acknowledged, refused, granted, dropped int }{}
-	for round := range roundsOf(4) {
+	// Where there is much else to do there are few requests in a round, and more rounds.
+	for round := 0; round < roundsOf(4) || sum.acknowledged == 0 || sum.refused == 0; round++ {
 		if round%3 == 0 { // the very first is killed while it makes the file, or before
 			s := launch(t, kept(""), dir)
 			<-time.After(rand.N(100 * slowness * time.Millisecond))
@@ -82,18 +83,16 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 		s = start(t, kept(""), dir)
 		granted, dropped := s.compare(t, clients, s.began)
 		sum.granted, sum.dropped = sum.granted+granted, sum.dropped+dropped
+		sum.acknowledged, sum.refused = 0, 0
+		for _, c := range clients {
+			sum.acknowledged, sum.refused = sum.acknowledged+c.acknowledged, sum.refused+c.refused
+		}
 		s.kill(t)
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
 	}
-	for _, c := range clients {
-		sum.acknowledged, sum.refused = sum.acknowledged+c.acknowledged, sum.refused+c.refused
-	}
 	t.Logf("%+v", sum)
-	if sum.acknowledged == 0 || sum.refused == 0 && !raceEnabled { // with which few rounds are few requests
-		t.Error("there was no storm")
-	}
 }
 
 // compare holds a server that has just begun to what clients know. It returns how many

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // endpoint is a registration endpoint, seen by its clients.
@@ -118,7 +117,7 @@ func (e *endpoint) batch(t testing.TB, operations []object) {
 
 // getStatus is the status that a URL is answered with, 0 where nobody answers.
 func getStatus(url string) int {
-	client := http.Client{Timeout: time.Second}
+	client := http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
 	response, err := client.Get(url)
 	if err != nil {

@@ -55,9 +55,9 @@ cluster.local:{$DNS} {
 }`)
 	before := s.scrape(t)
 
-	s.must(t, 201, http.MethodPut, instancePath("web", "web-1"), `{"addresses":["192.0.2.7"]}`)
-	s.must(t, 201, http.MethodPut, instancePath("web", "web-2"), `{"addresses":["192.0.2.8"],"status":"draining"}`)
-	s.must(t, 201, http.MethodPut, instancePath("web", "web-3"), `{"addresses":["192.0.2.9"]}`)
+	s.must(t, 201, http.MethodPut, instancePath("web", "web-1"), `{"addresses":["192.0.2.7"],"leaseSeconds":3600}`)
+	s.must(t, 201, http.MethodPut, instancePath("web", "web-2"), `{"addresses":["192.0.2.8"],"status":"draining","leaseSeconds":3600}`)
+	s.must(t, 201, http.MethodPut, instancePath("web", "web-3"), `{"addresses":["192.0.2.9"],"leaseSeconds":3600}`)
 	s.must(t, 201, http.MethodPut, instancePath("web", "web-4"), `{"addresses":["192.0.2.10"],"leaseSeconds":2}`)
 	s.must(t, 201, http.MethodPut, instancePath("web", "web-5"), `{"addresses":["192.0.2.11"],"leaseSeconds":2}`)
 	s.must(t, 204, http.MethodPut, heartbeatPath("web", "web-1"), "")

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -44,7 +43,7 @@ func TestProbesWhileStartingDoNoHarm(t *testing.T) {
 		var probes sync.WaitGroup
 		for range 4 {
 			probes.Go(func() {
-				client := http.Client{Timeout: time.Second}
+				client := http.Client{Timeout: patience}
 				defer client.CloseIdleConnections()
 				for {
 					select {

@@ -22,7 +22,7 @@ func TestRestartKeepsTheTable(t *testing.T) {
 	dir := "DIR=" + t.TempDir()
 	s := start(t, kept(""), dir)
 	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "static"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
-	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "leased"), `{"addresses":["192.0.2.8"]}`)
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "leased"), `{"addresses":["192.0.2.8"],"leaseSeconds":300}`)
 	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "draining"), `{"addresses":["192.0.2.9"],"leaseSeconds":0}`)
 	s.must(t, http.StatusOK, http.MethodPut, instancePath("web", "draining")+"/status", `{"status":"draining"}`)
 	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "gone"), `{"addresses":["192.0.2.10"]}`)
@@ -46,8 +46,8 @@ func TestRestartKeepsTheTable(t *testing.T) {
 	if at := registeredAt(s); !at.Equal(registered) {
 		t.Errorf("an instance registered at %s is now told to have been at %s", registered, at)
 	}
-	if end := ends[name{"web", "leased"}]; end.Before(s.began.Add(30 * time.Second)) {
-		t.Errorf("a lease of 30s ends at %s, want it at its full length from the start at %s", end, s.began)
+	if end := ends[name{"web", "leased"}]; end.Before(s.began.Add(300*time.Second - time.Second/10)) {
+		t.Errorf("a lease of 300s ends at %s, want it at its full length from the start at %s", end, s.began)
 	}
 	asker := dial(t, "udp", s.dns)
 	asker.wants(t, under("web"), dns.TypeA, dns.RcodeSuccess, under("web")+" A 192.0.2.7", under("web")+" A 192.0.2.8")
@@ -159,7 +159,7 @@ func (s *server) refusesBeforeItIsLoaded(t *testing.T, asker *resolver) {
 	type answered struct{ what, got string }
 	var all []answered
 	for _, r := range []struct{ method, path, body string }{
-		{http.MethodPut, instancePath("service-0", "another"), `{"addresses":["192.0.2.7"]}`},
+		{http.MethodPut, instancePath("service-0", "instance-0"), `{"addresses":["10.0.0.0"]}`}, // as it is
 		{http.MethodPut, heartbeatPath("service-0", "instance-0"), ""},
 		{http.MethodGet, servicePath("service-0"), ""},
 		{http.MethodGet, "/v1/export", ""},

@@ -20,6 +20,9 @@ import (
 	"github.com/miekg/dns"
 )
 
+// patience is how long anything may take, on a machine that may have much else to do.
+const patience = time.Minute
+
 // server is a CoreDNS that runs until the test ends.
 type server struct {
 	dns      string // host:port of the zone cluster.local
@@ -48,7 +51,7 @@ cluster.local:%s {
 
 	cmd := exec.CommandContext(t.Context(), binary, "-conf", corefile)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second // then it is killed
+	cmd.WaitDelay = patience // then it is killed
 	output, input := io.Pipe()
 	cmd.Stdout, cmd.Stderr = input, input
 	if err := cmd.Start(); err != nil {
@@ -62,7 +65,7 @@ cluster.local:%s {
 	case <-up:
 	case <-ended:
 		t.Fatal("coredns ended instead of serving")
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("coredns does not say that it serves")
 	}
 	return s
@@ -121,7 +124,8 @@ func (s server) wantTarget(t *testing.T, name, target string, port uint16) {
 // ask gives the only record of the answer.
 func (s server) ask(t *testing.T, name string, rrtype uint16) dns.RR {
 	t.Helper()
-	answer, err := dns.Exchange(new(dns.Msg).SetQuestion(name, rrtype), s.dns)
+	client := dns.Client{Timeout: patience}
+	answer, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, rrtype), s.dns)
 	if err != nil {
 		t.Fatal(err)
 	}

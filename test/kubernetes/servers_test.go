@@ -34,7 +34,7 @@ func init() {
 
 // startKubernetes starts CoreDNS with the kubernetes plugin, which returns when that has read the world.
 func startKubernetes(t *testing.T) (address string) {
-	return start(t, fmt.Sprintf("kubernetes %s {\n endpoint %s\n ttl %d\n}", strings.Join(zones, " "), startAPI(t), ttl))
+	return start(t, fmt.Sprintf("kubernetes %s {\n endpoint %s\n ttl %d\n startup_timeout %s\n}", strings.Join(zones, " "), startAPI(t), ttl, patience))
 }
 
 // startRegistry starts CoreDNS with our plugin, and registers the world.
