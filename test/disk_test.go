@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,26 +64,26 @@ func TestDiskTroubleCostsWritesAndNothingElse(t *testing.T) {
 			s := start(t, kept("lease 2s 2s 24h\neviction 100"), "DIR="+dir)
 			s.fill(t, 1000, 10)
 			s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "static"), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`)
-			s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "alive"), `{"addresses":["192.0.2.8"]}`)
-			s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "silent"), `{"addresses":["192.0.2.9"]}`)
-			silence := time.Now()
+			s.registerAlive(t)
 			w := s.watch(t, fmt.Sprint(s.endpoint.revision(t)), false)
 			was, _ := s.served(t)
-			delete(was, name{"web", "silent"})
 
+			silent := s.registerSilent(t)
 			tt.begin(t, dir)
 			asker := dial(t, "udp", s.dns)
-			present := under("web") + " A 192.0.2.7"
-			for gone := false; !gone; gone = s.isOver(leaseLength, silence) {
-				s.must(t, http.StatusNoContent, http.MethodPut, heartbeatPath("web", "alive"), "")
+			soon(t, "the silent one leaves", func() bool {
+				s.mustBeat(t)
 				got := asker.must(t, under("web"), dns.TypeA)
 				if !has(got.Answer, "192.0.2.7") || !has(got.Answer, "192.0.2.8") {
 					t.Fatalf("meanwhile an instance is not answered:\n%s", got.Msg)
 				}
+				if err := silent.seen(has(got.Answer, "192.0.2.9"), got); err != nil {
+					t.Fatal(err)
+				}
 				s.refuses503(t, tt.refused)
-				<-time.After(50 * time.Millisecond)
-			}
-			asker.wants(t, under("web"), dns.TypeA, dns.RcodeSuccess, present, under("web")+" A 192.0.2.8") // the silent one has left
+				return silent.left
+			})
+			silent.leftInTime(t, s)
 			is, _ := s.served(t)
 			if wrong := is.differ(was); wrong != "" {
 				t.Error(wrong)
@@ -124,9 +125,34 @@ func TestDiskTroubleCostsWritesAndNothingElse(t *testing.T) {
 	}
 }
 
+// registerAlive registers an instance that goes on beating, with a lease that ends on no
+// machine, however slow.
+func (s *server) registerAlive(t *testing.T) {
+	t.Helper()
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "alive"), encode(object{
+		"addresses": []string{"192.0.2.8"}, "leaseSeconds": longLease / time.Second,
+	}))
+}
+
+// registerSilent registers one that never beats.
+func (s *server) registerSilent(t *testing.T) *silent {
+	t.Helper()
+	i := &silent{what: "silent.web", lease: leaseLength, from: time.Now()}
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "silent"), `{"addresses":["192.0.2.9"]}`)
+	i.to = time.Now()
+	return i
+}
+
+// mustBeat renews the lease of the one that is alive, and sees that it is renewed.
 func (s *server) mustBeat(t *testing.T) {
 	t.Helper()
+	sent := time.Now()
 	s.must(t, http.StatusNoContent, http.MethodPut, heartbeatPath("web", "alive"), "")
+	var i struct{ ExpiresAt time.Time }
+	decode(t, s.must(t, http.StatusOK, http.MethodGet, instancePath("web", "alive"), ""), &i)
+	if renewed := i.ExpiresAt.Add(-longLease); renewed.Before(sent.Add(-time.Second / 10)) {
+		t.Errorf("after a heartbeat at %s a lease of %s ends at %s", sent, longLease, i.ExpiresAt)
+	}
 }
 
 func (s *server) refuses503(t *testing.T, writes []write) {
@@ -144,17 +170,9 @@ func TestDiskThatHangsCostsWritesAndNothingElse(t *testing.T) {
 	t.Parallel()
 	dir := freezable(t)
 	s := start(t, kept("lease 2s 2s 24h\neviction 100"), "DIR="+dir)
-	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "alive"), `{"addresses":["192.0.2.8"]}`)
-	s.must(t, http.StatusCreated, http.MethodPut, instancePath("web", "silent"), `{"addresses":["192.0.2.9"]}`)
-	silence := time.Now()
-	run(t, "fsfreeze", "--freeze", dir)
-	frozen := true
-	thaw := func() {
-		if frozen {
-			run(t, "fsfreeze", "--unfreeze", dir)
-			frozen = false
-		}
-	}
+	s.registerAlive(t)
+	silent := s.registerSilent(t)
+	thaw := freeze(t, dir)
 	defer thaw()
 	written := make(chan error, 1)
 	go func() {
@@ -162,18 +180,23 @@ func TestDiskThatHangsCostsWritesAndNothingElse(t *testing.T) {
 		written <- err
 	}()
 	asker := dial(t, "udp", s.dns)
-	for gone := false; !gone; gone = s.isOver(leaseLength, silence) {
+	soon(t, "the silent one leaves", func() bool {
 		s.mustBeat(t)
-		if got := asker.must(t, under("web"), dns.TypeA); !has(got.Answer, "192.0.2.8") || has(got.Answer, "192.0.2.10") {
+		got := asker.must(t, under("web"), dns.TypeA)
+		if !has(got.Answer, "192.0.2.8") || has(got.Answer, "192.0.2.10") {
 			t.Fatalf("while the disk hangs: want 192.0.2.8, not 192.0.2.10\n%s", got.Msg)
+		}
+		if err := silent.seen(has(got.Answer, "192.0.2.9"), got); err != nil {
+			t.Fatal(err)
 		}
 		select {
 		case err := <-written:
 			t.Fatalf("answered while the disk hangs; %v", err)
-		case <-time.After(50 * time.Millisecond):
+		default:
 		}
-	}
-	asker.wants(t, under("web"), dns.TypeA, dns.RcodeSuccess, under("web")+" A 192.0.2.8")
+		return silent.left
+	})
+	silent.leftInTime(t, s)
 	thaw()
 	if err := <-written; err != nil {
 		t.Errorf("after the disk hung: %v", err)
@@ -301,4 +324,11 @@ func freezable(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	mounted(t, dir, "-o", "loop", image, dir)
 	return dir
+}
+
+// freeze makes it hang until thaw is called, which may be done again.
+func freeze(t *testing.T, dir string) (thaw func()) {
+	t.Helper()
+	run(t, "fsfreeze", "--freeze", dir)
+	return sync.OnceFunc(func() { run(t, "fsfreeze", "--unfreeze", dir) })
 }

@@ -2,15 +2,12 @@ package test
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -36,15 +33,12 @@ func TestStoppedInAStormAnswersWhatItKeeps(t *testing.T) {
 				}
 			})
 		}
-		for _, events := range []bool{false, true} {
-			w := s.watch(t, "", events)
+		var ends [2]error
+		for n := range ends {
+			w := s.watch(t, "", n == 1)
 			storm.Go(func() {
-				var err error
-				for err == nil {
-					_, err = w.next()
-				}
-				if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("a watcher's stream ended with %v, want it to end as a whole", err)
+				for ends[n] == nil {
+					_, ends[n] = w.next()
 				}
 			})
 		}
@@ -52,8 +46,14 @@ func TestStoppedInAStormAnswersWhatItKeeps(t *testing.T) {
 		stopping.Store(true)
 		s.stop(t) // holds it to the time, and the code it ends with
 		storm.Wait()
+		cutShort := s.wasCutShort(t)
+		for _, err := range ends {
+			if err != io.EOF && !cutShort {
+				t.Errorf("a watcher's stream ended with %v, want it to end as a whole", err)
+			}
+		}
 		s = start(t, kept(""), dir)
-		if granted, _ := s.compare(t, clients, s.began); granted > 0 {
+		if granted, _ := s.compare(t, clients, s.began); granted > 0 && !cutShort {
 			t.Errorf("%d writes are there and were not answered", granted)
 		}
 		s.stop(t)
@@ -79,17 +79,21 @@ func TestWriteInFlightIsAnsweredOnSIGTERM(t *testing.T) {
 	}
 	s.must(t, http.StatusOK, http.MethodGet, "/v1/status", "") // that connection was accepted before this one
 	<-time.After(100 * slowness * time.Millisecond)            // and its header is read
-	s.signal(t, syscall.SIGTERM)
-	s.log.wait(t, 0, "SIGTERM")
+	s.terminate(t)
+	heard := s.hearsSIGTERM(t)
 	<-time.After(300 * time.Millisecond)
 	if _, err := io.WriteString(conn, body[10:]); err != nil {
 		t.Fatal(err)
 	}
+	isNotTooLate(t, heard)
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	s.stop(t)
+	if s.wasCutShort(t) {
+		t.Skip("this machine is too slow")
+	}
 	if err != nil || response.StatusCode != http.StatusCreated {
 		t.Errorf("got %v, %v, want 201", response, err)
 	}
-	s.stop(t)
 	s = start(t, kept(""), dir)
 	s.must(t, http.StatusOK, http.MethodGet, instancePath("web", "web-1"), "")
 }
@@ -99,30 +103,63 @@ func TestWriteThatWaitsForTheDiskIsAnsweredOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	dir := freezable(t)
 	s := start(t, kept(""), "DIR="+dir)
-	run(t, "fsfreeze", "--freeze", dir)
-	var writing sync.WaitGroup
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var begun sync.WaitGroup
+	thaw := freeze(t, dir)
+	defer thaw()
+	var conns []net.Conn
 	for n := range 8 {
-		begun.Add(1)
-		writing.Go(func() {
-			begun.Done()
-			if _, err := s.wants(http.StatusCreated, http.MethodPut, instancePath("web", fmt.Sprintf("web-%d", n)), `{"addresses":["192.0.2.7"],"leaseSeconds":0}`); err != nil && ctx.Err() == nil {
-				t.Error(err)
-			}
-		})
+		conn, err := net.Dial("tcp", s.endpoint.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		const body = `{"addresses":["192.0.2.7"],"leaseSeconds":0}`
+		if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", instancePath("web", fmt.Sprintf("web-%d", n)), len(body), body); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
 	}
-	begun.Wait()
-	<-time.After(200 * slowness * time.Millisecond) // they have been sent
-	s.signal(t, syscall.SIGTERM)
-	s.log.wait(t, 0, "SIGTERM")
+	s.must(t, http.StatusOK, http.MethodGet, "/v1/status", "") // those connections were accepted before this one
+	<-time.After(200 * slowness * time.Millisecond)            // and the requests are read
+	s.terminate(t)
+	heard := s.hearsSIGTERM(t) // though the disk hangs
 	<-time.After(time.Second)
-	run(t, "fsfreeze", "--unfreeze", dir)
-	writing.Wait()
+	thaw()
+	isNotTooLate(t, heard)
+	var faults []string
+	for n, conn := range conns {
+		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != http.StatusCreated {
+			faults = append(faults, fmt.Sprintf("write %d: got %v, %v, want 201", n, response, err))
+		}
+	}
 	s.stop(t)
+	if s.wasCutShort(t) {
+		t.Skip("this machine is too slow")
+	}
+	for _, fault := range faults {
+		t.Error(fault)
+	}
 	s = start(t, kept(""), "DIR="+dir)
 	if is, _ := s.served(t); len(is) != 8 {
 		t.Errorf("%d of 8 instances are there", len(is))
+	}
+}
+
+// hearsSIGTERM waits until the server tells that it was told to stop, and returns when that was.
+func (s *server) hearsSIGTERM(t *testing.T) (heard time.Time) {
+	t.Helper()
+	s.log.wait(t, 0, "SIGTERM")
+	heard = time.Now()
+	if took, allowed := heard.Sub(s.terminated), stopWithin+time.Duration(s.slack.Load()); took > allowed {
+		t.Errorf("CoreDNS heard SIGTERM after %s, want it to stop within %s", took, allowed)
+	}
+	return heard
+}
+
+// isNotTooLate skips a test that has kept a server waiting, which cuts its clients off three
+// seconds after it was told to stop.
+func isNotTooLate(t *testing.T, heard time.Time) {
+	t.Helper()
+	if late := time.Since(heard); late > 2*time.Second {
+		t.Skipf("this machine is too slow: this test went on only %s after SIGTERM", late)
 	}
 }
