@@ -19,9 +19,11 @@ check:
 test:
 	go test ./...
 
-# Go's race detector needs a C compiler.
+# Go's race detector needs a C compiler. The end-to-end tests come by themselves: they start
+# servers, and what else runs meanwhile only makes them wait.
 race:
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '/test$$')
+	CGO_ENABLED=1 go test -race -timeout=15m ./test
 
 # Every fuzz target there is, one after the other: Go fuzzes only one at a time.
 fuzz:
