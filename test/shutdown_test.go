@@ -113,7 +113,7 @@ func TestWriteThatWaitsForTheDiskIsAnsweredOnSIGTERM(t *testing.T) {
 		}
 		defer conn.Close()
 		const body = `{"addresses":["192.0.2.7"],"leaseSeconds":0}`
-		if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", instancePath("web", fmt.Sprintf("web-%d", n)), len(body), body); err != nil {
+		if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", instancePath("web", fmt.Sprintf("web-%d", n)), len(body), body); err != nil {
 			t.Fatal(err)
 		}
 		conns = append(conns, conn)
