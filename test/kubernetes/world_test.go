@@ -214,13 +214,13 @@ var world = []service{
 	// More than a weight of 100 can be shared among.
 	{namespace: "infra", name: "crowd", ports: ports("http:80/tcp"), instances: crowd(120)},
 
-	// Names that look like the words of the schema.
+	// Names that look like the words of the schema. As namespaces those are reserved.
 	{
-		namespace: "svc", name: "svc", ports: ports("tcp:1/tcp udp:2/udp svc:3/tcp"),
+		namespace: "dns", name: "svc", ports: ports("tcp:1/tcp udp:2/udp svc:3/tcp"),
 		instances: []instance{{hostname: "svc", addresses: list("192.0.2.80")}},
 	},
 	{
-		namespace: "pod", name: "dns", ports: ports("ns:1/tcp"),
+		namespace: "ns", name: "pod", ports: ports("ns:1/tcp"),
 		instances: []instance{{hostname: "ns", addresses: list("192.0.2.81")}},
 	},
 
