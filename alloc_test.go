@@ -4,7 +4,10 @@ package registry
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/coredns/coredns/request"
 
 	"github.com/miekg/dns"
 )
@@ -49,6 +52,15 @@ func TestHotPathKeepsItsAllocationBudget(t *testing.T) {
 		}
 		if got > tc.budget {
 			t.Errorf("%s %s: %.0f allocations, the budget is %.0f", dns.TypeToString[tc.qtype], tc.name, got, tc.budget)
+		}
+		writer := request.NewScrubWriter(question, client)
+		got = testing.AllocsPerRun(200, func() {
+			if _, err := w.handler.ServeDNS(t.Context(), writer, question); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if lower := tc.name == strings.ToLower(tc.name); got > 1 || lower && got > 0 {
+			t.Errorf("%s %s in wire form: %.0f allocations, want none but for a name that is not in lower case", dns.TypeToString[tc.qtype], tc.name, got)
 		}
 	}
 }

@@ -58,12 +58,15 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 		return dns.RcodeServerFailure, nil
 	}
 	q := query{Handler: h, ctx: ctx, req: req, state: state, zone: zone}
-	m, outcome := q.answer()
-	h.answers.count(zone, outcome)
-	if outcome == answer.NoName && h.Fall.Through(req.Name()) {
+	a := q.lookup()
+	h.answers.count(zone, a.Outcome)
+	if a.Outcome == answer.NoName && h.Fall.Through(req.Name()) {
 		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
 	}
-	return dns.RcodeSuccess, w.WriteMsg(m)
+	if sent, err := q.sendPacked(a); sent {
+		return dns.RcodeSuccess, err
+	}
+	return dns.RcodeSuccess, w.WriteMsg(q.message(a))
 }
 
 // state returns the published table; nil until it is loaded.
@@ -98,27 +101,37 @@ type query struct {
 	zone  *answer.Zone // that the name asked, or the end of its chain so far, is in
 }
 
-// answer returns the message for the question, and the outcome of the name asked.
-func (q *query) answer() (*dns.Msg, answer.Outcome) {
+// lookup returns what the zone answers. The apex's SOA is none of what it knows.
+func (q *query) lookup() answer.Answer {
+	if q.asksSOA() {
+		return answer.Answer{Outcome: answer.Found}
+	}
+	return q.zone.Lookup(q.state.Snapshot, q.req.Name(), q.req.QType())
+}
+
+func (q *query) asksSOA() bool {
+	return q.req.QType() == dns.TypeSOA && q.req.Name() == q.zone.Origin
+}
+
+// message returns the reply that says an answer.
+func (q *query) message(a answer.Answer) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(q.req.Req)
 	m.Authoritative = true
-	name, qname, qtype := q.req.Name(), q.req.QName(), q.req.QType()
-	if name == q.zone.Origin && qtype == dns.TypeSOA {
+	qname := q.req.QName()
+	if q.asksSOA() {
 		m.Answer = []dns.RR{q.soa(qname)}
-		return m, answer.Found
+		return m
 	}
-	a := q.zone.Lookup(q.state.Snapshot, name, qtype)
 	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.now()}
-	outcome := a.Outcome
-	if outcome == answer.Alias {
+	if a.Outcome == answer.Alias {
 		q.follow(&reply, a)
 	} else {
 		reply.Add(qname, a)
 		q.deny(m, a.Outcome, qname[len(qname)-len(q.zone.Origin):])
 	}
 	reply.Finish()
-	return m, outcome
+	return m
 }
 
 // deny completes the message of a name without records. zone is the owner of the SOA.

@@ -214,14 +214,14 @@ func TestAcknowledgedIsAnswered(t *testing.T) {
 				if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.clock); err != nil {
 					t.Error(err)
 				}
-				if m := w.ask(fmt.Sprintf("i%d.%s.prod.svc.cluster.local.", n%7, name), dns.TypeA); len(m.Answer) != 1 {
+				if m := w.exchange(ask(fmt.Sprintf("i%d.%s", n%7, name), dns.TypeA), true); len(m.Answer) != 1 {
 					t.Errorf("registered and not answered: %v", m)
 				}
 				c.Op = service.Deregister
 				if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.clock); err != nil {
 					t.Error(err)
 				}
-				if m := w.ask(name+".prod.svc.cluster.local.", dns.TypeA); m.Rcode != dns.RcodeNameError {
+				if m := w.exchange(ask(name, dns.TypeA), true); m.Rcode != dns.RcodeNameError {
 					t.Errorf("deregistered and answered: %v", m)
 				}
 			}

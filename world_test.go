@@ -163,16 +163,29 @@ func id(namespace, name, instance string) service.ID {
 }
 
 // ask returns the message that a question gets over TCP; nil where it was passed to the
-// next plugin.
+// next plugin. It is asked over UDP too, for the sake of the comparison in exchange.
 func (w *world) ask(name string, qtype uint16) *dns.Msg {
 	w.t.Helper()
+	w.exchange(new(dns.Msg).SetQuestion(name, qtype), false)
 	return w.exchange(new(dns.Msg).SetQuestion(name, qtype), true)
 }
 
+// exchange returns the message that a query gets. Over UDP it is also asked as where nobody
+// wants to see the message, and what is then sent in wire form must say the same.
 func (w *world) exchange(m *dns.Msg, tcp bool) *dns.Msg {
 	w.t.Helper()
-	rec := dnstest.NewRecorder(&test.ResponseWriter{TCP: tcp})
-	code, err := w.handler.ServeDNS(w.t.Context(), request.NewScrubWriter(m, rec), m)
+	again := m.Copy() // the server changes the question's OPT record
+	got := w.exchangeMessage(m, tcp)
+	if !tcp && got != nil {
+		w.samePacked(again, got)
+	}
+	return got
+}
+
+func (w *world) exchangeMessage(m *dns.Msg, tcp bool) *dns.Msg {
+	w.t.Helper()
+	rec := dnstest.NewRecorder(request.NewScrubWriter(m, &test.ResponseWriter{TCP: tcp}))
+	code, err := w.handler.ServeDNS(w.t.Context(), rec, m)
 	switch {
 	case err != nil:
 		w.t.Fatalf("asked %v: %v", m.Question, err)

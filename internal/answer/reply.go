@@ -103,19 +103,28 @@ func (p part) in(answer []dns.RR) []dns.RR {
 // ttl returns what all the records get: nobody may keep one past the end of a lease
 // that the reply depends on.
 func (r *Reply) ttl() uint32 {
-	full := time.Duration(r.TTL)*time.Second + transit
 	earliest := lease.Time(math.MaxInt64)
 	for _, p := range r.parts {
 		p.of.n = len(p.in(r.Msg.Answer))
-		earliest = min(earliest, p.set.ends(p.of, r.Now.Add(full)))
+		earliest = min(earliest, p.set.ends(p.of, enough(r.TTL, r.Now)))
 	}
-	if earliest >= r.Now.Add(full) {
-		return r.TTL
-	}
-	if earliest < r.Now {
+	return ttlUntil(earliest, r.TTL, r.Now)
+}
+
+// enough is when a lease must end, or later, for records to get the TTL whole.
+func enough(ttl uint32, now lease.Time) lease.Time {
+	return now.Add(time.Duration(ttl)*time.Second + transit)
+}
+
+// ttlUntil returns the TTL of records that depend on leases of which the first ends then.
+func ttlUntil(earliest lease.Time, ttl uint32, now lease.Time) uint32 {
+	switch {
+	case earliest >= enough(ttl, now):
+		return ttl
+	case earliest < now:
 		return 0
 	}
-	return uint32(max(earliest.Sub(r.Now)-transit, 0) / time.Second)
+	return uint32(max(earliest.Sub(now)-transit, 0) / time.Second)
 }
 
 // bitset remembers small numbers; up to 256 of them without allocating.

@@ -73,6 +73,7 @@ type sets struct {
 	glue        lazy[map[string]*host]
 	named       lazy[map[string]*set]
 	labels      lazy[map[string]*hostSets]
+	reverse     lazy[map[netip.Addr]*set]
 }
 
 // lazy is a value that is made by the first who asks.

@@ -18,12 +18,15 @@ type set struct {
 
 	// starts are where the records of each instance begin. An answer begins at one of
 	// them, each as likely, so that each instance comes first equally often.
-	starts []int
+	starts  []int
+	uniform bool // every record is where one begins
 
 	// until bounds the leases of the whole set from below: none ends before. Deadlines
 	// of a set only move forward, so it stays true; while it is far enough away nobody
 	// need look at the leases one by one.
 	until atomic.Int64
+
+	wire lazy[packed]
 }
 
 // record is one resource record of a set.
@@ -46,7 +49,10 @@ type choice struct{ start, n int }
 // instance picked by chance.
 func (s *set) choose(most int) choice {
 	c := choice{n: min(len(s.records), most)}
-	if len(s.starts) > 1 {
+	switch {
+	case s.uniform:
+		c.start = rand.IntN(len(s.records))
+	case len(s.starts) > 1:
 		c.start = s.starts[rand.IntN(len(s.starts))]
 	}
 	return c
@@ -153,7 +159,10 @@ func (b *builder) add(key string, r record) {
 func (b *builder) set() *set { return newSet(b.records, b.starts) }
 
 func newSet(records []record, starts []int) *set {
-	s := &set{records: records, starts: starts}
+	s := &set{records: records, starts: starts, uniform: len(records) > 0 && len(starts) == len(records)}
+	for i, start := range starts {
+		s.uniform = s.uniform && start == i
+	}
 	s.until.Store(math.MinInt64)
 	for i := range records {
 		if h := records[i].host; h != nil {

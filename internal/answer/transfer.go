@@ -102,7 +102,7 @@ func (z *Zone) everyPointer(s *table.Snapshot, yield func(string, *set) bool) {
 		}
 		last = addr
 		owner, err := dns.ReverseAddr(addr.String())
-		if err == nil && !yield(owner, z.pointers(s, addr).set()) {
+		if err == nil && !yield(owner, z.pointers(s, addr)) {
 			return
 		}
 	}

@@ -8,7 +8,6 @@ package answer
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -28,6 +27,9 @@ type Zone struct {
 	reverse bool
 	key     any // of what is prepared of a view: says all it depends on
 	own     map[kind]map[uint16]*set
+
+	soa       []byte // packed, without its owner and with zeros for what changes
+	originLen int    // bytes of the origin in a message
 }
 
 // preparedKey tells apart what zones prepare of the same view.
@@ -84,6 +86,8 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		},
 		version: {dns.TypeTXT: newSet([]record{{rr: txt}}, nil)},
 	}
+	z.soa = packRest(z.startOfAuthority(origin, 0, 0))
+	z.originLen = wireLen(origin)
 	return z
 }
 
@@ -104,13 +108,17 @@ func (z *Zone) Covers(name string) bool {
 // SOA returns the zone's start of authority at a revision, with owner as its owner.
 // It is also what a negative answer is cached by, for the same ttl (RFC 2308).
 func (z *Zone) SOA(owner string, s *table.State, ttl uint32) *dns.SOA {
+	return z.startOfAuthority(owner, s.Serial(), ttl)
+}
+
+func (z *Zone) startOfAuthority(owner string, serial, ttl uint32) *dns.SOA {
 	hdr := header(owner, dns.TypeSOA)
 	hdr.Ttl = ttl
 	return &dns.SOA{
 		Hdr:     hdr,
 		Ns:      z.under("ns.dns"),
 		Mbox:    z.under("hostmaster"),
-		Serial:  s.Serial(),
+		Serial:  serial,
 		Refresh: 7200,
 		Retry:   1800,
 		Expire:  86400,
@@ -189,58 +197,6 @@ func (a Answer) found(set *set) Answer {
 		a.Outcome = NoData
 	}
 	return a
-}
-
-// lookupReverse answers for the reverse name of an address: each instance that is
-// answered and each service by its cluster IP.
-func (z *Zone) lookupReverse(s *table.Snapshot, a Answer, addr netip.Addr, qtype uint16) Answer {
-	b := z.pointers(s, addr)
-	switch {
-	case len(b.records) == 0:
-		return a
-	case qtype != dns.TypePTR:
-		return a.found(nil)
-	}
-	return a.found(b.set())
-}
-
-// mostPointers bounds the PTR records of one address: no more fit in a message, so a
-// query costs no more however many instances share the address.
-const mostPointers = dns.MaxMsgSize / (smallest + 2)
-
-func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *builder {
-	var b builder
-	primary := &Zone{Origin: z.primary}
-	for at, holder := range s.Addresses(addr) {
-		if at != addr || len(b.records) == mostPointers {
-			break
-		}
-		b.begin()
-		target := primary.under(holder.Service.String() + ".svc")
-		var r record
-		if i := holder.Instance; i != nil {
-			view := s.Service(holder.Service)
-			if !view.Answers(i) {
-				continue
-			}
-			target = hostLabel(i, addr) + "." + target
-			r = leased(i)
-		}
-		if len(target) > longestName {
-			continue
-		}
-		r.rr = &dns.PTR{Hdr: header("", dns.TypePTR), Ptr: target}
-		b.add(target, r)
-	}
-	return &b
-}
-
-// hostLabel returns the label that leads to an address of the instance.
-func hostLabel(i *table.Instance, addr netip.Addr) string {
-	if i.Hostname != "" {
-		return strings.ToLower(i.Hostname)
-	}
-	return service.DashedAddress(addr)
 }
 
 func header(owner string, qtype uint16) dns.RR_Header {
