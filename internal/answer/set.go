@@ -3,6 +3,7 @@ package answer
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -38,6 +39,7 @@ type record struct {
 
 // host is a label below a service that leads to addresses.
 type host struct {
+	name   string
 	number int
 	glue   []record // its addresses, owned by its full name
 }
@@ -156,7 +158,7 @@ func (b *builder) add(key string, r record) {
 	}
 }
 
-func (b *builder) set() *set { return newSet(b.records, b.starts) }
+func (b *builder) set() *set { return newSet(slices.Clone(b.records), slices.Clone(b.starts)) }
 
 func newSet(records []record, starts []int) *set {
 	s := &set{records: records, starts: starts, uniform: len(records) > 0 && len(starts) == len(records)}

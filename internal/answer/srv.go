@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -26,20 +27,22 @@ func (s asked) targets() map[string]*host {
 			return builders[target]
 		}
 		if s.view.Type() == service.ClusterIP {
+			target := s.name("")
 			for _, addr := range s.view.Definition.ClusterIPs {
-				at(s.name("")).add(addr.String(), addressRecord(s.name(""), addr))
+				at(target).add(addr.String(), addressRecord(target, addr))
 			}
 		}
 		for i := range s.instances {
 			for label, addrs := range i.Hosts {
+				target := s.name(label)
 				for _, addr := range addrs {
-					at(s.name(label)).addAddress(s.name(label), addr, i)
+					at(target).addAddress(target, addr, i)
 				}
 			}
 		}
 		hosts := make(map[string]*host, len(builders))
 		for target, b := range builders {
-			hosts[target] = &host{number: len(hosts), glue: b.records}
+			hosts[target] = &host{name: target, number: len(hosts), glue: slices.Clone(b.records)}
 		}
 		return &hosts
 	})
@@ -79,6 +82,7 @@ func (b *srvBuilder) addPort(target string, p service.Port, r record) *dns.SRV {
 	srv := &dns.SRV{Hdr: header("", dns.TypeSRV), Port: p.Number, Target: target}
 	if len(target) <= longestName {
 		r.rr, r.host = srv, b.service.targets()[target]
+		srv.Target = r.host.name // there are many records, and of the name only this one need be kept
 		b.add(fmt.Sprint(p.Number, " ", target), r)
 	}
 	return srv

@@ -251,7 +251,7 @@ func (s *set) pack() *packed {
 	if s.hosts > 0 && !p.packGlue(hosts) {
 		return &packed{}
 	}
-	p.records = slices.Clip(p.records)
+	p.records = slices.Clone(p.records)
 	return p
 }
 
