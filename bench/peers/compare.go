@@ -63,7 +63,7 @@ func (b *bench) turnsOfPeers(ctx context.Context) (all []*turn, err error) {
 				return nil, err
 			}
 			b.say("%s serves", s)
-			turns, err := b.turnsOf(ctx, s)
+			turns, err := b.turnsOf(ctx, s, b.kinds)
 			if err != nil {
 				return nil, err
 			}
@@ -74,11 +74,11 @@ func (b *bench) turnsOfPeers(ctx context.Context) (all []*turn, err error) {
 	return all, nil
 }
 
-// turnsOf is a run of each question to the server. Each name has been asked once afterwards:
+// turnsOf has a turn for each question that is wanted. Each name has been asked once afterwards:
 // what a server prepares at the first query for a name is not measured.
-func (b *bench) turnsOf(ctx context.Context, s *server) (all []*turn, err error) {
+func (b *bench) turnsOf(ctx context.Context, s *server, kinds []string) (all []*turn, err error) {
 	for _, q := range questions {
-		if !s.answers(q) || !wants(b.kinds, q.name) {
+		if !s.answers(q) || !wants(kinds, q.name) {
 			continue
 		}
 		names := q.names(s.world)
@@ -89,13 +89,26 @@ func (b *bench) turnsOf(ctx context.Context, s *server) (all []*turn, err error)
 		if err != nil {
 			return nil, err
 		}
-		r := &turn{server: s, question: q, queries: queries}
-		if _, err := b.dnsperf(ctx, s.address, queries, "-n", "1"); err != nil {
+		if err := b.warm(ctx, s, queries); err != nil {
 			return nil, err
 		}
-		all = append(all, r)
+		all = append(all, &turn{server: s, question: q, queries: queries})
 	}
 	return all, nil
+}
+
+// warm asks for every name once.
+func (b *bench) warm(ctx context.Context, s *server, queries string) error {
+	_, err := b.dnsperf(ctx, s.address, queries, s.dialect("-n", "1")...)
+	return err
+}
+
+// dialect adds what dnsperf must say to get answers in full.
+func (s *server) dialect(args ...string) []string {
+	if s.edns() {
+		args = append(args, "-e")
+	}
+	return args
 }
 
 func indexOf(q question) int {
@@ -126,7 +139,7 @@ func (b *bench) once(ctx context.Context, r *turn) error {
 	if err != nil {
 		return err
 	}
-	report, err := b.dnsperf(ctx, r.server.address, r.queries, "-l", seconds(b.seconds), "-q", strconv.Itoa(outstanding))
+	report, err := b.dnsperf(ctx, r.server.address, r.queries, r.server.dialect("-l", seconds(b.seconds), "-q", strconv.Itoa(outstanding))...)
 	if err != nil {
 		return err
 	}

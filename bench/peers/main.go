@@ -45,6 +45,8 @@ func run() error {
 			return generate(os.Args[2:])
 		case "probe":
 			return probe(os.Args[2:])
+		case "visible":
+			return watchVisible(os.Args[2:])
 		case "bare":
 			return serveBare(os.Args[2:])
 		}

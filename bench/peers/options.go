@@ -18,7 +18,7 @@ type bench struct {
 	rounds               int
 	seconds              float64 // of a run
 	services             int
-	sizes                [2]int // instances of the small and of the large table of flat
+	sizes                [3]int // instances in the tables of flat
 	serverCore, loadCore int
 	kinds, names         []string // of questions and of peers; none is all
 	results              string   // the file, or nothing
@@ -36,9 +36,9 @@ func parseOptions(args []string) (b *bench, chosen func(mode string) bool, err e
 	b = &bench{out: os.Stderr}
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.IntVar(&b.rounds, "rounds", 5, "how often each run is repeated")
-	flags.Float64Var(&b.seconds, "seconds", 1.5, "length of a run")
+	flags.Float64Var(&b.seconds, "seconds", 1, "length of a run")
 	flags.IntVar(&b.services, "services", 10_000, "services that each peer is told, of 3 instances each")
-	flags.IntVar(&b.sizes[1], "instances", 1_000_000, "instances in the large table of flat")
+	flags.IntVar(&b.sizes[2], "instances", 1_000_000, "instances in the largest table of flat")
 	flags.IntVar(&b.serverCore, "server-core", 1, "core of the server")
 	flags.IntVar(&b.loadCore, "load-core", 0, "core of those who ask it")
 	types := flags.String("types", "", "questions to ask, with commas between (default all)")
@@ -49,9 +49,9 @@ func parseOptions(args []string) (b *bench, chosen func(mode string) bool, err e
 	if err := flags.Parse(args); err != nil {
 		return nil, nil, err
 	}
-	b.sizes[0] = 1000
+	b.sizes[0], b.sizes[1] = 1000, 10_000
 	if *quick {
-		b.rounds, b.seconds, b.services, b.sizes, b.results = 1, 0.2, 200, [2]int{1000, 10_000}, ""
+		b.rounds, b.seconds, b.services, b.sizes, b.results = 1, 0.2, 200, [3]int{100, 1000, 5000}, ""
 	}
 	b.kinds, b.names = list(*types), list(*names)
 	for _, mode := range flags.Args() {

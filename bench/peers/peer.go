@@ -50,6 +50,10 @@ type server struct {
 	observed bool   // with the plugins errors and prometheus
 	address  string // of DNS
 	endpoint string // of registration, if it is the registry
+	empty    int    // bytes of memory that it had before it was told the world, if it is
+
+	// Addresses of the plugins of that name, if they are wanted.
+	ready, pprof string
 }
 
 func (s *server) String() string {

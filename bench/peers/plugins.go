@@ -23,6 +23,12 @@ func (b *bench) coredns(ctx context.Context, s *server, plugin string) error {
 		}
 		lines = append(lines, "errors", "prometheus "+metrics)
 	}
+	if s.ready != "" {
+		lines = append(lines, "ready "+s.ready)
+	}
+	if s.pprof != "" {
+		lines = append(lines, "pprof "+s.pprof)
+	}
 	corefile, err := b.writeText("Corefile-*", fmt.Sprintf(".:%s {\n%s\n}\n", port, strings.Join(lines, "\n")))
 	if err != nil {
 		return err
@@ -32,7 +38,11 @@ func (b *bench) coredns(ctx context.Context, s *server, plugin string) error {
 }
 
 func startRegistry(ctx context.Context, b *bench, s *server) error {
-	if err := b.emptyRegistry(ctx, s, "store memory"); err != nil {
+	err := b.emptyRegistry(ctx, s, "store memory")
+	if err != nil {
+		return err
+	}
+	if s.empty, err = s.resident(); err != nil {
 		return err
 	}
 	return fill(ctx, s)

@@ -64,7 +64,10 @@ func (s *server) soon(ctx context.Context, try func() error) error {
 // verify asks a question, and returns an error unless the answer is as it must be.
 func (s *server) verify(q question, name string) error {
 	query := new(dns.Msg).SetQuestion(name, q.qtype)
-	client := dns.Client{UDPSize: dns.MaxMsgSize, Timeout: time.Second}
+	if s.edns() {
+		query.SetEdns0(4096, false) // as dnsperf does
+	}
+	client := dns.Client{Timeout: time.Second}
 	answer, _, err := client.Exchange(query, s.address)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", s, err)

@@ -40,6 +40,9 @@ func (w world) all() []serviceAt {
 	return all
 }
 
+// edns reports whether the largest answers take more than the 512 octets of plain DNS.
+func (w world) edns() bool { return w.each > 3 }
+
 func (w world) instances() int { return w.services * w.each }
 
 func (s serviceAt) namespace() string { return fmt.Sprintf("namespace-%02d", s.n%namespaces) }

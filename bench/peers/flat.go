@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	flatEach        = 10 // instances of a service, in tables of every size
+	manyConnections = 32
+)
+
+// A flat is a registry of one size, and what was measured there.
+type flat struct {
+	*server
+	turns              []*turn
+	p50, p99           []float64 // of a registration, µs
+	cost               []float64 // of a registration and a deregistration, µs of CPU
+	rate               []float64 // of both, a second
+	quiet, collections latency
+	memory             float64 // bytes an instance
+}
+
+// compareSizes measures registries with tables of different sizes.
+func compareSizes(ctx context.Context, b *bench) (section, error) {
+	var all []*flat
+	var turns []*turn
+	for _, size := range b.sizes {
+		f, err := b.flat(ctx, size)
+		if err != nil {
+			return nil, err
+		}
+		all, turns = append(all, f), append(turns, f.turns...)
+	}
+	if err := b.takeTurns(ctx, turns); err != nil {
+		return nil, err
+	}
+	for round := range b.rounds {
+		b.say("registrations, round %d of %d", round+1, b.rounds)
+		for _, f := range all {
+			if err := b.registrations(ctx, f, round); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, f := range all {
+		b.say("garbage collections with %d instances", f.instances())
+		if err := b.collections(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	b.stopAll()
+	restart, err := b.restart(ctx, b.sizes[len(b.sizes)-1])
+	if err != nil {
+		return nil, err
+	}
+	return append(flatSection(all), restart), nil
+}
+
+// flat starts a registry of a size.
+func (b *bench) flat(ctx context.Context, size int) (*flat, error) {
+	began := time.Now()
+	p := peers[0]
+	p.start = startProfiled
+	s, err := b.serve(ctx, p, world{size / flatEach, flatEach}, false)
+	if err != nil {
+		return nil, err
+	}
+	f := &flat{server: s}
+	full, err := s.resident()
+	if err != nil {
+		return nil, err
+	}
+	f.memory = float64(full-s.empty) / float64(s.world.instances())
+	b.say("%d instances are there after %s", size, time.Since(began).Round(time.Second/10))
+	f.turns, err = b.turnsOf(ctx, s, []string{"A", "SRV"})
+	return f, err
+}
+
+// startProfiled starts a registry that can be told to collect its garbage.
+func startProfiled(ctx context.Context, b *bench, s *server) (err error) {
+	if s.pprof, err = freeAddress(); err != nil {
+		return err
+	}
+	return startRegistry(ctx, b, s)
+}
+
+// registrations measures them one at a time, and then as many as there can be.
+func (b *bench) registrations(ctx context.Context, f *flat, round int) error {
+	l := load{address: f.endpoint, job: "churn", world: f.world, connections: 1, from: round * 100_000_000, length: b.length()}
+	t, err := b.load(ctx, l)
+	if err != nil {
+		return err
+	}
+	f.p50, f.p99 = append(f.p50, t.P50), append(f.p99, t.P99)
+
+	l.connections, l.from = manyConnections, l.from+50_000_000
+	t, cost, err := b.loadCost(ctx, f.server, l)
+	if err != nil {
+		return err
+	}
+	f.cost, f.rate = append(f.cost, cost), append(f.rate, float64(t.Requests)/t.Seconds)
+	return nil
+}
+
+// loadCost runs a load, and returns the µs of CPU that a request of it has taken.
+func (b *bench) loadCost(ctx context.Context, s *server, l load) (t tally, cost float64, err error) {
+	before, err := s.cpu()
+	if err != nil {
+		return t, 0, err
+	}
+	if t, err = b.load(ctx, l); err != nil {
+		return t, 0, err
+	}
+	after, err := s.cpu()
+	if err != nil {
+		return t, 0, err
+	}
+	return t, micros(after-before) / float64(t.Requests), nil
+}
+
+// collections measures the latency of queries while nothing else happens, and then while
+// the garbage is collected without a pause.
+func (b *bench) collections(ctx context.Context, f *flat) (err error) {
+	length := 4 * b.length()
+	if f.quiet, err = b.probe(ctx, f.server, f.turns[0].queries, length); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		for ctx.Err() == nil {
+			f.collect(ctx)
+		}
+	}()
+	f.collections, err = b.probe(ctx, f.server, f.turns[0].queries, length)
+	return err
+}
+
+// collect returns when the garbage is collected. What it is told does not matter.
+func (f *flat) collect(ctx context.Context) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.pprof+"/debug/pprof/heap?gc=1", nil)
+	if err != nil {
+		return
+	}
+	if answer, err := http.DefaultClient.Do(request); err == nil {
+		io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+	}
+}
+
+func flatSection(all []*flat) section {
+	first, second, last := all[0], all[1], all[len(all)-1]
+	t := &table{head: []string{"instances"}}
+	for _, f := range all {
+		t.head = append(t.head, strconv.Itoa(f.world.instances()))
+	}
+	t.head = append(t.head, "ratio", "target", "")
+
+	line := func(what string, of func(*flat) []float64, from *flat, decimals int, want target) {
+		cells := []string{what}
+		for _, f := range all {
+			cells = append(cells, spreadOf(of(f)).text(decimals))
+		}
+		got := spreadOf(ratios(of(last), of(from)))
+		t.row(append(cells, got.text(2), want.String(), want.verdict(got.median))...)
+	}
+	line("A, CPU µs per query", func(f *flat) []float64 { return f.turns[0].cost }, first, 1, atMost(1.15))
+	line("SRV, CPU µs per query", func(f *flat) []float64 { return f.turns[1].cost }, first, 1, atMost(1.15))
+	line("one registration at a time, median µs", func(f *flat) []float64 { return f.p50 }, first, 0, target{})
+	line("one registration at a time, 99th percentile µs", func(f *flat) []float64 { return f.p99 }, first, 0, atMost(1.5))
+	line("changes a second over 32 connections", func(f *flat) []float64 { return f.rate }, second, 0, target{})
+	line("CPU µs per change, over 32 connections", func(f *flat) []float64 { return f.cost }, second, 1, target{})
+	line("query latency in peace, 99.9th percentile µs", func(f *flat) []float64 { return []float64{f.quiet.P999} }, first, 0, target{})
+	line("query latency in peace, worst µs", func(f *flat) []float64 { return []float64{f.quiet.Most} }, first, 0, target{})
+	line("while garbage is collected, 99.9th percentile µs", func(f *flat) []float64 { return []float64{f.collections.P999} }, first, 0, target{})
+	line("while garbage is collected, worst µs", func(f *flat) []float64 { return []float64{f.collections.Most} }, first, 0, target{})
+	line("resident memory per instance, bytes", func(f *flat) []float64 { return []float64{f.memory} }, second, 0, target{})
+	return section{
+		paragraph(fmt.Sprintf("Services of %d instances, so that A has %d records; store in memory. A registration adds an instance to a service, and a deregistration takes it away. The ratio is that of the largest table to the smallest; of changes over 32 connections and of memory, to that of %d instances. Latency is that of a query every %s.", flatEach, flatEach, second.world.instances(), probeEvery)),
+		t,
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+)
+
+// restart fills a registry with a store on disk, stops it, and starts it again.
+func (b *bench) restart(ctx context.Context, size int) (paragraph, error) {
+	dir, err := os.MkdirTemp(b.dir, "store-*")
+	if err != nil {
+		return "", err
+	}
+	s := &server{peer: peers[0], world: world{size / flatEach, flatEach}}
+	if s.address, err = freeAddress(); err != nil {
+		return "", err
+	}
+	if s.ready, err = freeAddress(); err != nil {
+		return "", err
+	}
+	if err := b.emptyRegistry(ctx, s, "store disk "+dir); err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if err := fill(ctx, s); err != nil {
+		return "", err
+	}
+	filled := time.Since(began)
+	b.say("%d instances are on disk after %s", size, filled.Round(time.Second/10))
+	s.stop()
+
+	var took []float64
+	for range b.rounds {
+		began := time.Now()
+		if err := b.emptyRegistry(ctx, s, "store disk "+dir); err != nil {
+			return "", err
+		}
+		if err := s.soon(ctx, s.isReady); err != nil {
+			return "", err
+		}
+		took = append(took, time.Since(began).Seconds())
+		s.stop()
+	}
+	return paragraph(fmt.Sprintf("With its store on disk, %d instances in batches of %d are there after %.1f s. A restart with them takes %s s until /ready says 200.",
+		size, mostOperations, filled.Seconds(), spreadOf(took).text(1))), nil
+}
+
+func (s *server) isReady() error {
+	answer, err := http.Get("http://" + s.ready + "/ready")
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("/ready says %s", answer.Status)
+	}
+	return nil
+}
