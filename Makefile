@@ -5,7 +5,7 @@ FUZZTIME ?= 5s
 SOAK_ROUNDS ?= 300
 GOFMT    := $(shell go env GOROOT)/bin/gofmt
 
-.PHONY: all check test race fuzz soak bench build test-build
+.PHONY: all check test race fuzz soak bench bench-peers build test-build
 
 all: check test
 
@@ -39,6 +39,15 @@ soak:
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...
+
+# Side by side with other servers, on a machine that has nothing else to do; the tables go to
+# bench/RESULTS.md. PEERS are flags and modes: make bench-peers PEERS='-rounds 9 peers'.
+# nsd and knotd are measured too where they are installed.
+bench-peers:
+	@command -v dnsperf >/dev/null && command -v taskset >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "as root: apt-get install dnsperf util-linux"; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends dnsperf util-linux >/dev/null; }
+	go run ./bench/peers $(PEERS)
 
 build:
 	go build -o coredns ./cmd/coredns

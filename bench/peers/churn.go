@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -114,6 +115,9 @@ func (b *bench) phase(ctx context.Context, s *server, queries string, p *phase, 
 	}
 	if err := r.check(s.rcode(t.question)); err != nil {
 		return err
+	}
+	if len(r.latencies) == 0 {
+		return errors.New("dnsperf did not tell the latency of each query")
 	}
 	p.p99 = append(p.p99, micros(percentile(r.latencies, 99)))
 	return nil

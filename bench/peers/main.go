@@ -83,7 +83,7 @@ func (b *bench) measure(ctx context.Context, mode string, run func(context.Conte
 	if err != nil {
 		return err
 	}
-	text := b.heading(mode) + found.String()
+	text := b.heading() + found.String()
 	fmt.Print("\n## ", mode, "\n\n", text)
 	if b.results == "" {
 		return nil

@@ -24,6 +24,7 @@ type bench struct {
 	results              string   // the file, or nothing
 
 	self    string // this program
+	commit  string // of the checkout, before results were written into it
 	program string // our build of CoreDNS
 	dir     string // of all that is written on the way
 	out     io.Writer
@@ -87,6 +88,7 @@ func (b *bench) prepare(ctx context.Context) (end func(), err error) {
 			return nil, fmt.Errorf("%w: it is in Debian's package %s", err, need[1])
 		}
 	}
+	b.commit = commit()
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err
 	}

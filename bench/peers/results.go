@@ -33,9 +33,9 @@ one day: only the ratios carry over.
 `
 
 // heading says of what machine and when the figures are.
-func (b *bench) heading(mode string) string {
-	return fmt.Sprintf("%s. %s, commit %s. `%s`: %d rounds of %g s, %s in all.\n\n",
-		b.machine(), b.start.Format(time.DateOnly), commit(), command(), b.rounds, b.seconds, time.Since(b.start).Round(time.Second))
+func (b *bench) heading() string {
+	return fmt.Sprintf("%s. %s, commit %s. `%s`: %d rounds, %g s each run, %s in all.\n\n",
+		b.machine(), b.start.Format(time.DateOnly), b.commit, command(), b.rounds, b.seconds, time.Since(b.start).Round(time.Second))
 }
 
 // keep puts the text into the section of the file that belongs to the mode.
