@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// mostRestarts are enough: one takes seconds, and they differ little.
+const mostRestarts = 3
+
 // restart fills a registry with a store on disk, stops it, and starts it again.
 func (b *bench) restart(ctx context.Context, size int) (paragraph, error) {
 	dir, err := os.MkdirTemp(b.dir, "store-*")
@@ -33,7 +36,7 @@ func (b *bench) restart(ctx context.Context, size int) (paragraph, error) {
 	s.stop()
 
 	var took []float64
-	for range b.rounds {
+	for range min(b.rounds, mostRestarts) {
 		began := time.Now()
 		if err := b.emptyRegistry(ctx, s, "store disk "+dir); err != nil {
 			return "", err
