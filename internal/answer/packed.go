@@ -35,68 +35,102 @@ func restAt(b []byte, at int) []byte {
 	return b[at : at+dataAt+int(binary.BigEndian.Uint16(b[at+dataAt-2:]))]
 }
 
-// packed returns the set in wire form; nil where it has none.
-func (s *set) packed() *packed {
-	p := s.wire.get(s.pack)
-	if p.records == nil {
-		return nil
-	}
-	return p
-}
-
-func (s *set) pack() *packed {
-	p := &packed{records: make([]byte, len(s.records)*placeLen)}
-	hosts := make([]*host, s.hosts)
-	for n := range s.records {
-		r := &s.records[n]
+// pack packs records, and returns the names of the hosts that they point to, by their
+// numbers. It reports false where one cannot be packed.
+func pack(records []record) (p packed, owners []string, ok bool) {
+	p.records = make([]byte, len(records)*placeLen)
+	var hosts []*host
+	for n := range records {
+		r := &records[n]
 		binary.BigEndian.PutUint32(p.records[n*placeLen:], uint32(len(p.records)))
 		rest := packRest(r.rr)
 		if rest == nil {
-			return &packed{}
+			return packed{}, nil, false
 		}
 		p.records = append(p.records, rest...)
-		if s.hosts == 0 {
+		if r.host == nil {
 			continue
+		}
+		if missing := r.host.number + 1 - len(hosts); missing > 0 {
+			hosts = append(hosts, make([]*host, missing)...)
 		}
 		hosts[r.host.number] = r.host
 		p.records = binary.BigEndian.AppendUint32(p.records, uint32(r.host.number))
-		name := len(rest) - wireLen(targetOf(r.rr)) // it stands at the end, and is not compressed
+		name := len(rest) - wireLen(r.host.name) // it stands at the end, and is not compressed
 		p.records = binary.BigEndian.AppendUint16(p.records, uint16(name))
 	}
-	if s.hosts > 0 && !p.packGlue(hosts) {
-		return &packed{}
-	}
 	p.records = slices.Clone(p.records)
-	return p
+	if hosts == nil {
+		return p, nil, true
+	}
+	return p, p.addGlue(hosts), true
 }
 
-// packGlue packs the addresses of hosts; nil is one that no record points to. It reports
-// false where one cannot be packed.
-func (p *packed) packGlue(hosts []*host) bool {
+// addGlue adds the addresses of hosts, of which nil is one that no record points to, and
+// returns their names.
+func (p *packed) addGlue(hosts []*host) (owners []string) {
 	p.glue = []byte{}
-	for _, h := range hosts {
-		p.first = append(p.first, uint32(len(p.glue)))
-		if h == nil {
-			continue
+	owners = make([]string, len(hosts))
+	p.first = make([]uint32, len(hosts)+1)
+	for number, h := range hosts {
+		if h != nil {
+			owners[number] = h.name
+			p.glue = append(p.glue, h.glue...)
 		}
-		for n := range h.glue {
-			rest := packRest(h.glue[n].rr)
-			if rest == nil {
-				return false
-			}
-			p.glue = append(p.glue, rest...)
-		}
+		p.first[number+1] = uint32(len(p.glue))
 	}
-	p.first = append(p.first, uint32(len(p.glue)))
-	return true
+	p.glue = slices.Clone(p.glue)
+	return owners
 }
 
-// targetOf returns the name of the host that a record points to.
-func targetOf(rr dns.RR) string {
-	if srv, ok := rr.(*dns.SRV); ok {
-		return srv.Target
+// record returns a record of the set, owned by owner, and the number of the host that it
+// points to; -1 where it points to none.
+func (s *set) record(n int, owner string) (rr dns.RR, host int) {
+	at := s.place(n)
+	rest := restAt(s.records, at)
+	if s.glue == nil {
+		return unpack(owner, rest, ""), -1
 	}
-	return rr.(*dns.NS).Ns
+	host = int(binary.BigEndian.Uint32(s.records[at+len(rest):]))
+	return unpack(owner, rest, s.owners[host]), host
+}
+
+// appendGlue appends the addresses of a host.
+func (s *set) appendGlue(rrs []dns.RR, host int) []dns.RR {
+	for at, end := int(s.first[host]), int(s.first[host+1]); at < end; {
+		rest := restAt(s.glue, at)
+		rrs = append(rrs, unpack(s.owners[host], rest, ""))
+		at += len(rest)
+	}
+	return rrs
+}
+
+// unpack returns the record that was packed without its owner. target is the name that
+// stands at its end, if there is one. The commonest types are taken apart here, which saves most of
+// what the general way costs: an address is not even copied, since nobody changes one in place.
+func unpack(owner string, rest []byte, target string) dns.RR {
+	hdr, data := header(owner, binary.BigEndian.Uint16(rest)), rest[dataAt:]
+	switch hdr.Rrtype {
+	case dns.TypeA:
+		return &dns.A{Hdr: hdr, A: data[:4:4]}
+	case dns.TypeAAAA:
+		return &dns.AAAA{Hdr: hdr, AAAA: data[:16:16]}
+	case dns.TypeSRV:
+		return &dns.SRV{
+			Hdr:      hdr,
+			Priority: binary.BigEndian.Uint16(data),
+			Weight:   binary.BigEndian.Uint16(data[2:]),
+			Port:     binary.BigEndian.Uint16(data[4:]),
+			Target:   target,
+		}
+	}
+	rr, _, err := dns.UnpackRR(append([]byte{0}, rest...), 0)
+	if err != nil { // it was packed by the same library
+		return &dns.RFC3597{Hdr: hdr}
+	}
+	rr.Header().Name = owner
+	rr.Header().Rdlength = 0
+	return rr
 }
 
 // wireLen is how many bytes a name takes when it is not compressed.

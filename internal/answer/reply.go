@@ -53,16 +53,15 @@ func (r *Reply) Add(owner string, a Answer) {
 	r.parts = append(r.parts, part{a.set, of, len(r.Msg.Answer)})
 
 	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
-	if a.set.hosts > 0 {
+	if len(a.set.owners) > 0 {
 		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
 	}
 	var seen bitset
-	for rec := range a.set.chosen(of) {
-		r.Msg.Answer = append(r.Msg.Answer, rec.copyFor(owner))
-		if rec.host != nil && seen.add(rec.host.number, a.set.hosts) {
-			for i := range rec.host.glue {
-				r.Msg.Extra = append(r.Msg.Extra, rec.host.glue[i].copyFor(""))
-			}
+	for n := range a.set.chosen(of) {
+		rr, host := a.set.record(n, owner)
+		r.Msg.Answer = append(r.Msg.Answer, rr)
+		if host >= 0 && seen.add(host, len(a.set.owners)) {
+			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, host)
 		}
 	}
 }

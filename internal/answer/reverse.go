@@ -20,7 +20,7 @@ func (z *Zone) lookupReverse(s *table.Snapshot, a Answer, addr netip.Addr, qtype
 		all = z.pointers(s, addr)
 	}
 	switch {
-	case all == nil || len(all.records) == 0:
+	case all == nil || all.n == 0:
 		return a
 	case qtype != dns.TypePTR:
 		return a.found(nil)

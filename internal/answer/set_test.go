@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,11 +51,12 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 			for range rounds {
 				c := s.choose(tc.most)
 				seen := map[int]bool{}
-				for r := range s.chosen(c) {
+				for n := range s.chosen(c) {
+					rr, _ := s.record(n, "x.")
 					if len(seen) == 0 {
-						first[lastOctet(r.rr)]++
+						first[lastOctet(rr)]++
 					}
-					seen[lastOctet(r.rr)] = true
+					seen[lastOctet(rr)] = true
 				}
 				if want := min(len(different), tc.most); len(seen) != want || c.n != want {
 					t.Fatalf("got %d different records of %d, want %d", len(seen), c.n, want)
@@ -74,8 +76,8 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 
 func TestChoiceOfNothingIsEmpty(t *testing.T) {
 	s := newSet(nil, nil)
-	for r := range s.chosen(s.choose(10)) {
-		t.Errorf("got %v", r.rr)
+	for n := range s.chosen(s.choose(10)) {
+		t.Errorf("got record %d", n)
 	}
 	if got := s.ends(s.choose(10), 0); got != math.MaxInt64 {
 		t.Errorf("it ends at %d, want never", got)
@@ -127,33 +129,52 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	}
 }
 
-// Other plugins may change what they are handed: nothing of it may be the template's.
-func TestCopyOfARecordSharesNothingThatIsChanged(t *testing.T) {
+// Records come out of a set as they went in, and other plugins may change what they are
+// handed: nothing of it may be the set's.
+func TestRecordOfASetIsItsOwn(t *testing.T) {
 	for _, text := range []string{
 		"x. 0 IN A 192.0.2.1", "x. 0 IN AAAA 2001:db8::1", "x. 0 IN SRV 1 2 3 y.",
-		`x. 0 IN TXT "a" "b"`, "x. 0 IN PTR y.", "x. 0 IN CNAME y.", "x. 0 IN NS y.",
+		`x. 0 IN TXT "a" "b"`, `x. 0 IN TXT "a\\b" "c\"d" "\200\001"`, "x. 0 IN PTR y.", "x. 0 IN CNAME y.", "x. 0 IN NS y.",
 	} {
 		rr, err := dns.NewRR(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := record{rr: rr}
-		c := r.copyFor("other.")
-		if c.String() != rr.String() {
-			t.Errorf("%s: the copy is %s", rr, c)
+		in := record{rr: rr}
+		if rr.Header().Rrtype == dns.TypeSRV || rr.Header().Rrtype == dns.TypeNS {
+			in.host = newHost("y.", 1, []record{aRecord(7)})
 		}
-		before := rr.String()
-		c.Header().Name, c.Header().Ttl = "changed.", 99
-		if txt, ok := c.(*dns.TXT); ok {
-			txt.Txt[0] = "changed"
+		s := newSet([]record{in}, []int{0})
+		out, number := s.record(0, "x.")
+		if out.String() != rr.String() {
+			t.Errorf("%s: it came out as %s", rr, out)
 		}
-		if rr.String() != before {
-			t.Errorf("%s has become %s", before, rr)
+		if in.host != nil {
+			if got := s.appendGlue(nil, number); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
+				t.Errorf("%s: its host has the addresses %v", rr, got)
+			}
 		}
-		rr.Header().Name = ""
-		if got := r.copyFor("other.").Header().Name; got != "other." {
-			t.Errorf("%s: a record without an owner is owned by %q, want other.", before, got)
+		out.Header().Name, out.Header().Ttl = "changed.", 99
+		switch out := out.(type) {
+		case *dns.A:
+			out.A = nil
+		case *dns.AAAA:
+			out.AAAA = nil
+		case *dns.TXT:
+			out.Txt[0] = "changed"
 		}
+		if again, _ := s.record(0, "x."); again.String() != rr.String() {
+			t.Errorf("%s has become %s", rr, again)
+		}
+	}
+}
+
+// A record that nobody could be sent takes its set along, and not the process.
+func TestSetOfWhatCannotBePackedIsEmpty(t *testing.T) {
+	long := &dns.PTR{Hdr: header("", dns.TypePTR), Ptr: strings.Repeat("x", 64) + "."}
+	s := newSet([]record{aRecord(1), {rr: long}}, []int{0, 1})
+	if c := s.choose(10); s.n != 0 || c.n != 0 {
+		t.Errorf("it has %d records, and %d are chosen", s.n, c.n)
 	}
 }
 

@@ -2,7 +2,6 @@ package answer
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -42,7 +41,7 @@ func (s asked) targets() map[string]*host {
 		}
 		hosts := make(map[string]*host, len(builders))
 		for target, b := range builders {
-			hosts[target] = &host{name: target, number: len(hosts), glue: slices.Clone(b.records)}
+			hosts[target] = newHost(target, len(hosts), b.records)
 		}
 		return &hosts
 	})
@@ -89,13 +88,12 @@ func (b *srvBuilder) addPort(target string, p service.Port, r record) *dns.SRV {
 }
 
 func (b *srvBuilder) set() *set {
-	s := b.builder.set()
-	n := len(s.records)
+	n := len(b.records)
 	if most := b.service.zone.most; most > 0 {
 		n = min(n, most)
 	}
 	for _, srv := range b.shares {
 		srv.Weight = uint16(max(100/max(n, 1), 1))
 	}
-	return s
+	return b.builder.set()
 }

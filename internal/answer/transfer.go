@@ -17,10 +17,10 @@ import (
 func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
 		for owner, set := range z.every(s.Snapshot) {
-			if set == nil || len(set.records) == 0 {
+			if set == nil || set.n == 0 {
 				continue
 			}
-			r := Reply{Msg: new(dns.Msg), Room: smallest * len(set.records), TTL: ttl, Now: now}
+			r := Reply{Msg: new(dns.Msg), Room: smallest * set.n, TTL: ttl, Now: now}
 			r.Add(owner, Answer{set: set})
 			r.stamp()
 			if !yield(r.Msg.Answer) {

@@ -108,17 +108,14 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 // found appends the records of a set, beginning with those of an instance picked by chance,
 // and the addresses of the hosts that they point to.
 func (r *Wire) found(b []byte, a Answer) ([]byte, bool) {
-	all := len(a.set.records)
+	all := a.set.n
 	if a.most > 0 {
 		all = min(all, a.most)
 	}
 	if all > (r.Room-len(b))/smallest { // before any work: it will not fit
 		return b, false
 	}
-	p := a.set.packed()
-	if p == nil {
-		return b, false
-	}
+	p := &a.set.packed
 	of := a.set.choose(all)
 	ttl := ttlUntil(a.set.ends(of, enough(r.TTL, r.Now)), r.TTL, r.Now)
 	binary.BigEndian.PutUint16(b[6:], uint16(of.n))

@@ -68,14 +68,14 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		reverse: IsReverse(origin),
 		key:     preparedKey{origin, most},
 	}
-	server := &host{}
+	var glue []record
 	at := map[uint16][]record{}
 	for _, addr := range nameServers {
-		r := addressRecord(z.under("ns.dns"), addr)
-		server.glue = append(server.glue, r)
-		r = addressRecord("", addr)
+		r := addressRecord("", addr)
+		glue = append(glue, r)
 		at[r.rr.Header().Rrtype] = append(at[r.rr.Header().Rrtype], r)
 	}
+	server := newHost(z.under("ns.dns"), 0, glue)
 	ns := &dns.NS{Hdr: header("", dns.TypeNS), Ns: z.under("ns.dns")}
 	txt := &dns.TXT{Hdr: header("", dns.TypeTXT), Txt: []string{specification}}
 	z.own = map[kind]map[uint16]*set{
@@ -193,7 +193,7 @@ func (z *Zone) parse(name string) parsed {
 // found completes the answer of a name that exists.
 func (a Answer) found(set *set) Answer {
 	a.Outcome, a.set = Found, set
-	if set == nil || len(set.records) == 0 {
+	if set == nil || set.n == 0 {
 		a.Outcome = NoData
 	}
 	return a
