@@ -32,7 +32,7 @@ type request struct {
 // do sends a request and waits for its answer. It is written by hand, so that it costs
 // little beside the server that is measured.
 func (c *connection) do(r request) error {
-	c.out = fmt.Appendf(c.out[:0], "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s", r.method, r.path, len(r.body), r.body)
+	c.out = fmt.Appendf(c.out[:0], "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", r.method, r.path, len(r.body), r.body)
 	if _, err := c.conn.Write(c.out); err != nil {
 		return err
 	}
