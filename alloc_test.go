@@ -18,7 +18,8 @@ import (
 //
 //	every answer   the message, its question, the reply                             3
 //	A              a copy of each record, and their slice                           4
-//	SRV            the same for the answers, and the same for their addresses       8
+//	SRV            the same for the answers, the name of each target, and the same
+//	               as for A for their addresses                                    11
 //	NODATA         the SOA, its slice, and two names in it                          4
 //	NXDOMAIN       the same                                                         4
 //
@@ -36,7 +37,7 @@ func TestHotPathKeepsItsAllocationBudget(t *testing.T) {
 	}{
 		{"web.prod.svc.cluster.local.", dns.TypeA, 3, 8},
 		{"wEb.prod.svc.cluster.local.", dns.TypeA, 3, 9},
-		{"_http._tcp.web.prod.svc.cluster.local.", dns.TypeSRV, 6, 12},
+		{"_http._tcp.web.prod.svc.cluster.local.", dns.TypeSRV, 6, 15},
 		{"web.prod.svc.cluster.local.", dns.TypeAAAA, 1, 8},
 		{"gone.prod.svc.cluster.local.", dns.TypeA, 1, 8},
 	} {

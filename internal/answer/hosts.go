@@ -2,7 +2,6 @@ package answer
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
 
@@ -11,23 +10,29 @@ import (
 
 // hostSets are the records of one host of a service.
 type hostSets struct {
-	instances []*table.Instance // that share the host
+	instances []numbered // that share the host
 
 	v4, v6, srv, txt lazy[set]
 }
 
+// numbered is an instance with its number among those of its service.
+type numbered struct {
+	number int
+	*table.Instance
+}
+
 // hosts returns the hosts of the service by their label.
-func (s asked) hosts() map[string]*hostSets {
+func (s *sets) hosts() map[string]*hostSets {
 	return *s.labels.get(func() *map[string]*hostSets {
 		labels := make(map[string]*hostSets)
-		for i := range s.instances {
+		for n, i := range s.instances {
 			for label := range i.Hosts {
 				h := labels[label]
 				if h == nil {
 					h = &hostSets{}
 					labels[label] = h
 				}
-				h.instances = append(h.instances, i)
+				h.instances = append(h.instances, numbered{n, i})
 			}
 		}
 		return &labels
@@ -35,69 +40,69 @@ func (s asked) hosts() map[string]*hostSets {
 }
 
 // host returns the set of a host's name, nil for a type that hosts never have.
-func (s asked) host(h *hostSets, label string, qtype uint16) *set {
+func (s *sets) host(h *hostSets, label string, qtype uint16) *set {
 	switch qtype {
 	case dns.TypeA:
-		return h.v4.get(func() *set { return h.addresses(label, netip.Addr.Is4) })
+		return h.v4.get(func() *set { return s.hostAddresses(h, label, netip.Addr.Is4) })
 	case dns.TypeAAAA:
-		return h.v6.get(func() *set { return h.addresses(label, netip.Addr.Is6) })
+		return h.v6.get(func() *set { return s.hostAddresses(h, label, netip.Addr.Is6) })
 	case dns.TypeSRV:
-		return h.srv.get(func() *set { return h.services(s, label) })
+		return h.srv.get(func() *set { return s.hostServices(h, label) })
 	case dns.TypeTXT:
-		return h.txt.get(h.texts)
+		return h.txt.get(func() *set { return s.hostTexts(h) })
 	}
 	return nil
 }
 
-// atLabel yields the instances with those of their addresses that the label leads to.
-func (h *hostSets) atLabel(label string) func(yield func(*table.Instance, []netip.Addr) bool) {
-	return func(yield func(*table.Instance, []netip.Addr) bool) {
-		for _, i := range h.instances {
-			for l, addrs := range i.Hosts {
-				if l == label && !yield(i, addrs) {
-					return
-				}
+// each yields the instances of the host with their numbers.
+func (h *hostSets) each(yield func(int, *table.Instance) bool) {
+	for _, i := range h.instances {
+		if !yield(i.number, i.Instance) {
+			return
+		}
+	}
+}
+
+func (s *sets) hostAddresses(h *hostSets, label string, family func(netip.Addr) bool) *set {
+	b := s.builder()
+	for n, i := range h.each {
+		for l, addrs := range i.Hosts {
+			if l == label {
+				b.addFamily(addrs, family, n)
 			}
 		}
 	}
+	return b.set()
 }
 
-func (h *hostSets) addresses(label string, family func(netip.Addr) bool) *set {
-	var b builder
-	for i, addrs := range h.atLabel(label) {
-		b.addFamily(addrs, family, i)
+func (s *sets) hostServices(h *hostSets, label string) *set {
+	b := s.newSRVBuilder(s.targets(h.each))
+	for n, i := range h.each {
+		b.begin()
+		b.addInstance(label, n, i, i.Ports)
 	}
 	return b.set()
 }
 
-func (h *hostSets) services(s asked, label string) *set {
-	b := srvBuilder{service: s}
-	for _, i := range h.instances {
-		b.begin()
-		b.addInstance(label, i, i.Ports)
-	}
-	return b.set()
-}
-
-// texts returns the metadata, a TXT record for each instance (RFC 6763, section 6).
-func (h *hostSets) texts() *set {
-	var b builder
-	for _, i := range h.instances {
-		if len(i.Metadata) == 0 {
-			continue
-		}
-		b.begin()
-		txt := &dns.TXT{Hdr: header("", dns.TypeTXT)}
+// hostTexts returns the metadata, a TXT record for each instance (RFC 6763, section 6).
+func (s *sets) hostTexts(h *hostSets) *set {
+	b := s.builder()
+	for n, i := range h.each {
+		var data []byte
 		for _, pair := range i.Metadata {
-			txt.Txt = append(txt.Txt, escapeText(pair.Key+"="+pair.Value))
+			data = appendText(data, pair.Key+"="+pair.Value)
 		}
-		r := leased(i)
-		r.rr = txt
-		b.add(strings.Join(txt.Txt, "\x00"), r)
+		if data != nil {
+			b.begin()
+			b.addData(dns.TypeTXT, data, n)
+		}
 	}
 	return b.set()
 }
 
-// escapeText writes a string as miekg/dns holds it, which is the form of zone files: it
-// takes a backslash for the beginning of an escape.
-func escapeText(s string) string { return strings.ReplaceAll(s, `\`, `\\`) }
+// appendText appends a string of a TXT record (RFC 1035, section 3.3.14). Metadata that is
+// longer than one can be is not registered.
+func appendText(data []byte, text string) []byte {
+	text = text[:min(len(text), 255)]
+	return append(append(data, byte(len(text))), text...)
+}

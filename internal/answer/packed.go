@@ -7,108 +7,104 @@ import (
 	"github.com/miekg/dns"
 )
 
-// packed is a set in wire form. It is all in one piece, or three where there are hosts: in a
-// large table each piece is one that the processor has to fetch.
+// packed is records in wire form, all in one piece: in a large table each piece is one that
+// the processor has to fetch.
 type packed struct {
-	// records begins with a place for each record, 4 bytes that say where in it that stands.
+	// bytes begins with a place for each record, 4 bytes that say where in it that stands.
 	// Then come the records without their owners, one after the other; each that points to a
-	// host is followed by the host's number, and by where its name begins in the record.
-	records []byte
+	// host is followed by the host's number. From end on there are the addresses of the
+	// hosts in the same way.
+	bytes []byte
+	end   int
 
-	glue  []byte   // the addresses of the hosts in the same way, those of each together; nil without hosts
-	first []uint32 // by a host's number, where in glue its addresses begin; one more at the end
+	glue []uint32 // by a host's number, where in bytes its addresses begin; one more at the end; nil without hosts
 }
 
 const (
 	placeLen  = 4
-	targetLen = 4 + 2
+	numberLen = 4  // of a host's number
 	dataAt    = 10 // of a record without its owner, behind the length of its data
 )
 
-// place returns where a record stands.
-func (p *packed) place(n int) int {
-	return int(binary.BigEndian.Uint32(p.records[n*placeLen:]))
+// from returns the records from the n-th to the last.
+func (p *packed) from(n int) []byte {
+	return p.bytes[binary.BigEndian.Uint32(p.bytes[n*placeLen:]):p.end]
 }
 
-// restAt returns the record without its owner that stands there.
-func restAt(b []byte, at int) []byte {
-	return b[at : at+dataAt+int(binary.BigEndian.Uint16(b[at+dataAt-2:]))]
-}
-
-// pack packs records, and returns the names of the hosts that they point to, by their
-// numbers. It reports false where one cannot be packed.
-func pack(records []record) (p packed, owners []string, ok bool) {
-	p.records = make([]byte, len(records)*placeLen)
-	var hosts []*host
-	for n := range records {
-		r := &records[n]
-		binary.BigEndian.PutUint32(p.records[n*placeLen:], uint32(len(p.records)))
-		rest := packRest(r.rr)
-		if rest == nil {
-			return packed{}, nil, false
-		}
-		p.records = append(p.records, rest...)
-		if r.host == nil {
-			continue
-		}
-		if missing := r.host.number + 1 - len(hosts); missing > 0 {
-			hosts = append(hosts, make([]*host, missing)...)
-		}
-		hosts[r.host.number] = r.host
-		p.records = binary.BigEndian.AppendUint32(p.records, uint32(r.host.number))
-		name := len(rest) - wireLen(r.host.name) // it stands at the end, and is not compressed
-		p.records = binary.BigEndian.AppendUint16(p.records, uint16(name))
+// next cuts the first record off those that are left; after the last comes the first.
+func (p *packed) next(left []byte) (rest, after []byte) {
+	if len(left) == 0 {
+		left = p.from(0)
 	}
-	p.records = slices.Clone(p.records)
-	if hosts == nil {
-		return p, nil, true
-	}
-	return p, p.addGlue(hosts), true
+	return cut(left)
 }
 
-// addGlue adds the addresses of hosts, of which nil is one that no record points to, and
-// returns their names.
-func (p *packed) addGlue(hosts []*host) (owners []string) {
-	p.glue = []byte{}
-	owners = make([]string, len(hosts))
-	p.first = make([]uint32, len(hosts)+1)
-	for number, h := range hosts {
-		if h != nil {
-			owners[number] = h.name
-			p.glue = append(p.glue, h.glue...)
-		}
-		p.first[number+1] = uint32(len(p.glue))
-	}
-	p.glue = slices.Clone(p.glue)
-	return owners
+// cut cuts the first record, which has no owner, off some.
+func cut(b []byte) (rest, after []byte) {
+	n := dataAt + int(binary.BigEndian.Uint16(b[dataAt-2:]))
+	return b[:n], b[n:]
 }
 
-// record returns a record of the set, owned by owner, and the number of the host that it
-// points to; -1 where it points to none.
-func (s *set) record(n int, owner string) (rr dns.RR, host int) {
-	at := s.place(n)
-	rest := restAt(s.records, at)
-	if s.glue == nil {
-		return unpack(owner, rest, ""), -1
-	}
-	host = int(binary.BigEndian.Uint32(s.records[at+len(rest):]))
-	return unpack(owner, rest, s.owners[host]), host
+// cutHost cuts the number of the host off that stands behind a record.
+func cutHost(b []byte) (host int, after []byte) {
+	return int(binary.BigEndian.Uint32(b)), b[numberLen:]
 }
 
-// appendGlue appends the addresses of a host.
-func (s *set) appendGlue(rrs []dns.RR, host int) []dns.RR {
-	for at, end := int(s.first[host]), int(s.first[host+1]); at < end; {
-		rest := restAt(s.glue, at)
-		rrs = append(rrs, unpack(s.owners[host], rest, ""))
-		at += len(rest)
+// hostOf returns the number of the host that a record points to; false where none does.
+func (p *packed) hostOf(n int) (host int, ok bool) {
+	if p.glue == nil {
+		return 0, false
+	}
+	_, after := cut(p.from(n))
+	host, _ = cutHost(after)
+	return host, true
+}
+
+// hosts returns how many hosts the records point to.
+func (p *packed) hosts() int { return max(len(p.glue)-1, 0) }
+
+// addresses returns the records of a host's addresses.
+func (p *packed) addresses(host int) []byte { return p.bytes[p.glue[host]:p.glue[host+1]] }
+
+// nameAt returns where the name begins that a record without its owner ends with.
+func nameAt(rest []byte) int {
+	if binary.BigEndian.Uint16(rest) == dns.TypeSRV {
+		return dataAt + 6
+	}
+	return dataAt
+}
+
+// record returns a record of the set, owned by owner.
+func (p *packed) record(n int, owner string) dns.RR {
+	rest, _ := cut(p.from(n))
+	return unpack(owner, rest)
+}
+
+// appendGlue appends the addresses of a host, which has that name.
+func (p *packed) appendGlue(rrs []dns.RR, host int, name string) []dns.RR {
+	for left := p.addresses(host); len(left) > 0; {
+		var rest []byte
+		rest, left = cut(left)
+		rrs = append(rrs, unpack(name, rest))
 	}
 	return rrs
 }
 
-// unpack returns the record that was packed without its owner. target is the name that
-// stands at its end, if there is one. The commonest types are taken apart here, which saves most of
-// what the general way costs: an address is not even copied, since nobody changes one in place.
-func unpack(owner string, rest []byte, target string) dns.RR {
+// target returns the name that a record leads to which points to a host.
+func target(rr dns.RR) string {
+	switch rr := rr.(type) {
+	case *dns.SRV:
+		return rr.Target
+	case *dns.NS:
+		return rr.Ns
+	}
+	return ""
+}
+
+// unpack returns the record that was packed without its owner. The commonest types are taken
+// apart here, which saves most of what the general way costs: an address is not even copied,
+// since nobody changes one in place.
+func unpack(owner string, rest []byte) dns.RR {
 	hdr, data := header(owner, binary.BigEndian.Uint16(rest)), rest[dataAt:]
 	switch hdr.Rrtype {
 	case dns.TypeA:
@@ -116,16 +112,17 @@ func unpack(owner string, rest []byte, target string) dns.RR {
 	case dns.TypeAAAA:
 		return &dns.AAAA{Hdr: hdr, AAAA: data[:16:16]}
 	case dns.TypeSRV:
-		return &dns.SRV{
+		srv := &dns.SRV{
 			Hdr:      hdr,
 			Priority: binary.BigEndian.Uint16(data),
 			Weight:   binary.BigEndian.Uint16(data[2:]),
 			Port:     binary.BigEndian.Uint16(data[4:]),
-			Target:   target,
 		}
+		srv.Target, _, _ = dns.UnpackDomainName(data, 6) // it was packed by the same library
+		return srv
 	}
 	rr, _, err := dns.UnpackRR(append([]byte{0}, rest...), 0)
-	if err != nil { // it was packed by the same library
+	if err != nil { // as above
 		return &dns.RFC3597{Hdr: hdr}
 	}
 	rr.Header().Name = owner
@@ -133,23 +130,49 @@ func unpack(owner string, rest []byte, target string) dns.RR {
 	return rr
 }
 
-// wireLen is how many bytes a name takes when it is not compressed.
-func wireLen(name string) int {
-	n, err := dns.PackDomainName(name, make([]byte, longestName+1), 0, nil, false)
-	if err != nil {
-		return 0
+// newRest packs a record of the Internet without its owner, and with a TTL of 0.
+func newRest(qtype uint16, data ...[]byte) []byte {
+	n := 0
+	for _, part := range data {
+		n += len(part)
 	}
-	return n
+	b := make([]byte, dataAt, dataAt+n)
+	binary.BigEndian.PutUint16(b, qtype)
+	binary.BigEndian.PutUint16(b[2:], dns.ClassINET)
+	binary.BigEndian.PutUint16(b[dataAt-2:], uint16(n))
+	for _, part := range data {
+		b = append(b, part...)
+	}
+	return b
 }
 
-// packRest packs a record without its owner; nil where that cannot be.
-func packRest(rr dns.RR) []byte {
-	rr = dns.Copy(rr)
-	rr.Header().Name = "."
-	b := make([]byte, dns.Len(rr))
-	end, err := dns.PackRR(rr, b, 0, nil, false)
-	if err != nil {
-		return nil
+// longestName is the most bytes that a name takes in a message (RFC 1035, section 3.1).
+const longestName = 255
+
+// packName returns a name, fully qualified, as it stands in a message that is not compressed;
+// false where it has no place in one.
+func packName(name string) (wire []byte, ok bool) {
+	b := make([]byte, longestName+1)
+	end, err := dns.PackDomainName(name, b, 0, nil, false)
+	if err != nil || end > longestName {
+		return nil, false
 	}
-	return b[1:end:end]
+	return slices.Clone(b[:end]), true
+}
+
+// packBelow returns the name of some labels, in which nothing is escaped, below a name; false
+// where it has no place in a message.
+func packBelow(name []byte, labels ...string) (wire []byte, ok bool) {
+	n := len(name)
+	for _, label := range labels {
+		n += 1 + len(label)
+	}
+	if len(name) == 0 || n > longestName {
+		return nil, false
+	}
+	wire = make([]byte, 0, n)
+	for _, label := range labels {
+		wire = append(append(wire, byte(len(label))), label...)
+	}
+	return append(wire, name...), true
 }

@@ -42,26 +42,22 @@ func (r *Reply) Add(owner string, a Answer) {
 	if a.set == nil {
 		return
 	}
-	most := r.Room/smallest + 1 // one more than can fit, so that it shows
-	if a.most > 0 {
-		most = min(most, a.most)
-	}
-	of := a.set.choose(most)
+	of := a.set.choose(r.Room/smallest + 1) // one more than can fit, so that it shows
 	if r.parts == nil {
 		r.parts = r.store[:0]
 	}
 	r.parts = append(r.parts, part{a.set, of, len(r.Msg.Answer)})
 
 	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
-	if len(a.set.owners) > 0 {
+	if a.set.glue != nil {
 		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
 	}
 	var seen bitset
 	for n := range a.set.chosen(of) {
-		rr, host := a.set.record(n, owner)
+		rr := a.set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
-		if host >= 0 && seen.add(host, len(a.set.owners)) {
-			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, host)
+		if host, ok := a.set.hostOf(n); ok && seen.add(host, a.set.hosts()) {
+			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, host, target(rr))
 		}
 	}
 }

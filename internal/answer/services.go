@@ -2,7 +2,6 @@ package answer
 
 import (
 	"net/netip"
-	"strings"
 	"sync/atomic"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -13,67 +12,70 @@ import (
 )
 
 // lookupService answers for a name at or below a service that exists.
-func (z *Zone) lookupService(s *table.Snapshot, a Answer, view *table.View, p parsed, qtype uint16) Answer {
+func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 	if view.Type() == service.ExternalName {
-		return z.lookupExternal(a, view, p.kind, qtype)
+		return z.lookupExternal(view, p.kind, qtype)
 	}
-	sets := z.setsOf(s, view)
+	s := z.setsOf(view)
 	switch p.kind {
 	case serviceName:
-		return a.found(sets.own(qtype))
-	case hostName:
-		h := sets.hosts()[p.label]
-		if h == nil {
-			return a
-		}
-		return a.found(sets.host(h, p.label, qtype))
+		return found(s.own(qtype))
 	case portName:
-		set, ok := sets.ports()[p.label]
-		if !ok {
-			return a
+		all := s.ports()
+		n := all.find(p.label)
+		switch {
+		case n < 0:
+			return Answer{}
+		case qtype != dns.TypeSRV:
+			return found(nil)
 		}
-		if qtype != dns.TypeSRV {
-			set = nil
+		return found(all[n].set)
+	case hostName:
+		if h := s.hosts()[p.label]; h != nil {
+			return found(s.host(h, p.label, qtype))
 		}
-		return a.found(set)
 	case protocolName:
-		for port := range sets.ports() {
-			if strings.HasSuffix(port, "."+p.label) {
-				return a.found(nil)
-			}
+		if s.ports().speak(p.label) {
+			return found(nil)
 		}
 	}
-	return a
+	return Answer{}
 }
 
 // lookupExternal answers for a service that is another name. Nothing is below it.
-func (z *Zone) lookupExternal(a Answer, view *table.View, k kind, qtype uint16) Answer {
+func (z *Zone) lookupExternal(view *table.View, k kind, qtype uint16) Answer {
 	if k != serviceName {
-		return a
+		return Answer{}
 	}
-	target := dns.CanonicalName(view.Definition.ExternalName)
-	cname := newSet([]record{{rr: &dns.CNAME{Hdr: header("", dns.TypeCNAME), Target: target}}}, nil)
 	switch qtype {
 	case dns.TypeCNAME:
-		return a.found(cname)
+		return found(alias(view))
 	case dns.TypeA, dns.TypeAAAA:
-		a = a.found(cname)
-		a.Outcome, a.Target = Alias, target
+		a := found(alias(view))
+		a.Outcome, a.Target = Alias, dns.CanonicalName(view.Definition.ExternalName)
 		return a
 	}
-	return a.found(nil)
+	return found(nil)
+}
+
+// alias returns the record of a service that is another name.
+func alias(view *table.View) *set {
+	var b builder
+	if target, ok := packName(dns.CanonicalName(view.Definition.ExternalName)); ok {
+		b.addData(dns.TypeCNAME, target, static)
+	}
+	return b.set()
 }
 
 // sets are the records of one service in one zone, each kind prepared when first asked.
 type sets struct {
-	zone *Zone
-	view *table.View
+	zone   *Zone
+	view   *table.View
+	leases []*lease.Lease // of all instances, by their numbers; nil where all are static
 
 	v4, v6, srv lazy[set]
-	glue        lazy[map[string]*host]
-	named       lazy[map[string]*set]
+	named       lazy[portSets]
 	labels      lazy[map[string]*hostSets]
-	reverse     lazy[map[netip.Addr]*set]
 }
 
 // lazy is a value that is made by the first who asks.
@@ -87,29 +89,39 @@ func (l *lazy[T]) get(make func() *T) *T {
 	return l.value.Load()
 }
 
-// asked is a service's sets together with a snapshot that holds the service. The sets
-// stay with the view and must not keep a snapshot alive, so the two meet only here.
-type asked struct {
-	*sets
-	in *table.Snapshot
+// setsOf returns the sets of a service, which are kept with its view.
+func (z *Zone) setsOf(view *table.View) *sets {
+	return view.Prepared(z.key, func() any { return z.newSets(view) }).(*sets)
 }
 
-func (z *Zone) setsOf(s *table.Snapshot, view *table.View) asked {
-	prepared := view.Prepared(z.key, func() any { return &sets{zone: z, view: view} })
-	return asked{prepared.(*sets), s}
+func (z *Zone) newSets(view *table.View) *sets {
+	s := &sets{zone: z, view: view}
+	for n, i := range view.Instances() {
+		if i.Lease == nil {
+			continue
+		}
+		if s.leases == nil {
+			s.leases = make([]*lease.Lease, view.Len())
+		}
+		s.leases[n] = i.Lease
+	}
+	return s
 }
 
-// instances yields those that are answered.
-func (s asked) instances(yield func(*table.Instance) bool) {
-	for i := range s.in.InstancesOf(s.view.Name) {
-		if s.view.Answers(i) && !yield(i) {
+// builder returns one for records of the service.
+func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.leases} }
+
+// instances yields those that are answered, with their numbers among all of the service.
+func (s *sets) instances(yield func(int, *table.Instance) bool) {
+	for n, i := range s.view.Instances() {
+		if s.view.Answers(i) && !yield(n, i) {
 			return
 		}
 	}
 }
 
 // own returns the set of the service's own name, nil for a type it never has.
-func (s asked) own(qtype uint16) *set {
+func (s *sets) own(qtype uint16) *set {
 	switch qtype {
 	case dns.TypeA:
 		return s.v4.get(func() *set { return s.addresses(netip.Addr.Is4) })
@@ -121,125 +133,41 @@ func (s asked) own(qtype uint16) *set {
 	return nil
 }
 
-func (s asked) addresses(family func(netip.Addr) bool) *set {
-	var b builder
+func (s *sets) addresses(family func(netip.Addr) bool) *set {
+	b := s.builder()
 	if s.view.Type() == service.ClusterIP {
 		for _, addr := range s.view.Definition.ClusterIPs {
-			if family(addr) {
-				b.begin()
-				b.add(addr.String(), addressRecord("", addr))
-			}
+			b.addFamily([]netip.Addr{addr}, family, static)
 		}
 		return b.set()
 	}
-	for i := range s.instances {
-		b.addFamily(i.Addresses, family, i)
+	for n, i := range s.instances {
+		b.addFamily(i.Addresses, family, n)
 	}
 	return b.set()
 }
 
 // services returns an SRV record for each port and target.
-func (s asked) services() *set {
-	b := srvBuilder{service: s}
+func (s *sets) services() *set {
+	b := s.newSRVBuilder(s.targets(s.instances))
 	if s.view.Type() == service.ClusterIP {
 		b.addService(s.view.Definition.Ports)
 		return b.set()
 	}
-	for i := range s.instances {
+	for n, i := range s.instances {
 		b.begin()
 		for label := range i.Hosts {
-			b.addInstance(label, i, i.Ports)
+			b.addInstance(label, n, i, i.Ports)
 		}
 	}
 	return b.set()
 }
 
-// ports returns the sets of the named ports, by "_http._tcp". A port that only the
-// definition or an instance that is not answered names is there, with an empty set.
-func (s asked) ports() map[string]*set {
-	return *s.named.get(func() *map[string]*set {
-		builders := make(map[string]*srvBuilder)
-		at := func(p service.Port) *srvBuilder {
-			label := portLabel(p)
-			if builders[label] == nil {
-				builders[label] = &srvBuilder{service: s}
-			}
-			return builders[label]
-		}
-		if def := s.view.Definition; def != nil {
-			for n := range named(def.Ports) {
-				b := at(def.Ports[n])
-				if def.Type == service.ClusterIP {
-					b.addService(def.Ports[n : n+1])
-				}
-			}
-		}
-		for i := range s.in.InstancesOf(s.view.Name) {
-			answered := s.view.Type() == service.Headless && s.view.Answers(i)
-			for n := range named(i.Ports) {
-				b := at(i.Ports[n])
-				if !answered {
-					continue
-				}
-				b.begin()
-				for label := range i.Hosts {
-					b.addInstance(label, i, i.Ports[n:n+1])
-				}
-			}
-		}
-		sets := make(map[string]*set, len(builders))
-		for label, b := range builders {
-			sets[label] = b.set()
-		}
-		return &sets
-	})
-}
-
-// named yields the places of the ports that have a name.
-func named(ports []service.Port) func(yield func(int) bool) {
-	return func(yield func(int) bool) {
-		for n, p := range ports {
-			if p.Name != "" && !yield(n) {
-				return
-			}
-		}
-	}
-}
-
-func portLabel(p service.Port) string {
-	return "_" + strings.ToLower(p.Name) + "._" + string(p.Protocol)
-}
-
-// name returns the full name of a label below the service, or of the service itself.
-func (s asked) name(label string) string {
+// fullName returns the full name of a label below the service, or of the service itself.
+func (s *sets) fullName(label string) string {
 	name := s.view.Name.String() + ".svc"
 	if label != "" {
 		name = label + "." + name
 	}
 	return s.zone.under(name)
-}
-
-// leased returns a record, yet without rdata, that stands for an instance.
-func leased(i *table.Instance) record {
-	if i.Lease == nil {
-		return record{}
-	}
-	return record{leases: []*lease.Lease{i.Lease}}
-}
-
-// addFamily adds those of an instance's addresses that are of a family, as its first
-// records.
-func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, i *table.Instance) {
-	b.begin()
-	for _, addr := range addrs {
-		if family(addr) {
-			b.addAddress("", addr, i)
-		}
-	}
-}
-
-func (b *builder) addAddress(owner string, addr netip.Addr, i *table.Instance) {
-	r := leased(i)
-	r.rr = addressRecord(owner, addr).rr
-	b.add(addr.String(), r)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// aRecord is a record for an address of 192.0.2.0/24.
-func aRecord(n int) record { return addressRecord("", netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})) }
+// address is one of 192.0.2.0/24.
+func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}) }
 
 func lastOctet(rr dns.RR) int { return int(rr.(*dns.A).A[3]) }
 
@@ -35,13 +35,12 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 		{"a single instance always", [][]int{{1, 2}}, 100, map[int]float64{1: 1}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			var b builder
+			b := builder{most: tc.most}
 			different := map[int]bool{}
 			for _, records := range tc.instances {
 				b.begin()
 				for _, n := range records {
-					r := aRecord(n)
-					b.add(r.rr.String(), r)
+					b.addAddress(address(n), static)
 					different[n] = true
 				}
 			}
@@ -49,10 +48,10 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 			const rounds = 50_000 // 6 standard deviations are less than 0.014
 			first := map[int]int{}
 			for range rounds {
-				c := s.choose(tc.most)
+				c := s.choose(math.MaxInt)
 				seen := map[int]bool{}
 				for n := range s.chosen(c) {
-					rr, _ := s.record(n, "x.")
+					rr := s.record(n, "x.")
 					if len(seen) == 0 {
 						first[lastOctet(rr)]++
 					}
@@ -75,7 +74,7 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 }
 
 func TestChoiceOfNothingIsEmpty(t *testing.T) {
-	s := newSet(nil, nil)
+	s := (&builder{}).set()
 	for n := range s.chosen(s.choose(10)) {
 		t.Errorf("got record %d", n)
 	}
@@ -88,11 +87,12 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
 	first, second := lease.New(nil, 10*time.Second, 0), lease.New(nil, 30*time.Second, 0)
-	both, static := aRecord(1), aRecord(3)
-	both.leases = []*lease.Lease{second, first}
-	one := aRecord(2)
-	one.leases = []*lease.Lease{second}
-	set := newSet([]record{both, one, static}, []int{0, 1, 2})
+	b := builder{leases: []*lease.Lease{first, nil, second}}
+	b.addAddress(address(1), 2)
+	b.addAddress(address(1), 0)
+	b.addAddress(address(2), 2)
+	b.addAddress(address(3), 1)
+	set := b.set()
 	all := choice{0, 3}
 	for _, step := range []struct {
 		sentence string
@@ -140,17 +140,24 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := record{rr: rr}
-		if rr.Header().Rrtype == dns.TypeSRV || rr.Header().Rrtype == dns.TypeNS {
-			in.host = newHost("y.", 1, []record{aRecord(7)})
+		in := record{rest: packRest(rr)}
+		if target(rr) != "" {
+			var addresses builder
+			addresses.addAddress(address(7), static)
+			name, _ := packName(target(rr))
+			in.host = newHost(name, &addresses)
 		}
-		s := newSet([]record{in}, []int{0})
-		out, number := s.record(0, "x.")
+		var b builder
+		b.add("", in)
+		s := b.set()
+		out := s.record(0, "x.")
 		if out.String() != rr.String() {
 			t.Errorf("%s: it came out as %s", rr, out)
 		}
-		if in.host != nil {
-			if got := s.appendGlue(nil, number); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
+		if number, ok := s.hostOf(0); ok != (in.host != nil) {
+			t.Errorf("%s: it points to a host: %v", rr, ok)
+		} else if ok {
+			if got := s.appendGlue(nil, number, target(out)); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
 				t.Errorf("%s: its host has the addresses %v", rr, got)
 			}
 		}
@@ -163,18 +170,38 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 		case *dns.TXT:
 			out.Txt[0] = "changed"
 		}
-		if again, _ := s.record(0, "x."); again.String() != rr.String() {
+		if again := s.record(0, "x."); again.String() != rr.String() {
 			t.Errorf("%s has become %s", rr, again)
 		}
 	}
 }
 
-// A record that nobody could be sent takes its set along, and not the process.
-func TestSetOfWhatCannotBePackedIsEmpty(t *testing.T) {
-	long := &dns.PTR{Hdr: header("", dns.TypePTR), Ptr: strings.Repeat("x", 64) + "."}
-	s := newSet([]record{aRecord(1), {rr: long}}, []int{0, 1})
-	if c := s.choose(10); s.n != 0 || c.n != 0 {
-		t.Errorf("it has %d records, and %d are chosen", s.n, c.n)
+// A name that has no place in a message has no record either: nobody could be sent it.
+func TestNameThatIsTooLongIsLeftOut(t *testing.T) {
+	label := strings.Repeat("x", 63)
+	long := strings.Repeat(label+".", 3)
+	for _, tc := range []struct {
+		sentence string
+		name     string
+		fits     bool
+	}{
+		{"255 bytes", long + strings.Repeat("y", 61) + ".", true},
+		{"256 bytes", long + strings.Repeat("y", 62) + ".", false},
+		{"a label of 64", label + "x.", false},
+	} {
+		wire, ok := packName(tc.name)
+		if ok != tc.fits || ok && len(wire) != len(tc.name)+1 {
+			t.Errorf("%s: %d bytes, %v, want %v", tc.sentence, len(wire), ok, tc.fits)
+		}
+		first, rest, _ := strings.Cut(tc.name, ".")
+		if name, ok := packName(rest); ok && len(first) < 64 {
+			if below, ok := packBelow(name, first); ok != tc.fits || ok && !slices.Equal(below, wire) {
+				t.Errorf("%s, label by label: %q, %v, want %v", tc.sentence, below, ok, tc.fits)
+			}
+		}
+	}
+	if _, ok := packBelow(nil, "x"); ok {
+		t.Error("a label is below a name that is too long")
 	}
 }
 

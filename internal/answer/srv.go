@@ -1,7 +1,8 @@
 package answer
 
 import (
-	"fmt"
+	"encoding/binary"
+	"net/netip"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -9,62 +10,66 @@ import (
 	"github.com/miekg/dns"
 )
 
-// longestName is the most characters of a name with its dot at the end: its 255 bytes in
-// a message (RFC 1035, section 3.1) are one more. Longer ones make a message that nobody
-// can read, so their records are left out.
-const longestName = 254
+// targets are what SRV records of a service may point to, by label, with all the addresses
+// that each leads to: instances that share a host share them. The service itself has no label.
+type targets map[string]*host
 
-// targets returns what SRV records of the service may point to, by full name, with all
-// the addresses that each leads to: instances that share a host share them.
-func (s asked) targets() map[string]*host {
-	return *s.glue.get(func() *map[string]*host {
-		builders := make(map[string]*builder)
-		at := func(target string) *builder {
-			if builders[target] == nil {
-				builders[target] = &builder{}
-			}
-			return builders[target]
+// targets returns what the SRV records of these instances may point to. They are all that
+// share a host, if any of them is.
+func (s *sets) targets(instances func(yield func(int, *table.Instance) bool)) targets {
+	builders := make(map[string]*builder)
+	add := func(label string, addrs []netip.Addr, lender int) {
+		b := builders[label]
+		if b == nil {
+			b = &builder{leases: s.leases}
+			builders[label] = b
 		}
-		if s.view.Type() == service.ClusterIP {
-			target := s.name("")
-			for _, addr := range s.view.Definition.ClusterIPs {
-				at(target).add(addr.String(), addressRecord(target, addr))
-			}
+		for _, addr := range addrs {
+			b.addAddress(addr, lender)
 		}
-		for i := range s.instances {
-			for label, addrs := range i.Hosts {
-				target := s.name(label)
-				for _, addr := range addrs {
-					at(target).addAddress(target, addr, i)
-				}
-			}
+	}
+	if s.view.Type() == service.ClusterIP {
+		add("", s.view.Definition.ClusterIPs, static)
+	}
+	for n, i := range instances {
+		for label, addrs := range i.Hosts {
+			add(label, addrs, n)
 		}
-		hosts := make(map[string]*host, len(builders))
-		for target, b := range builders {
-			hosts[target] = newHost(target, len(hosts), b.records)
+	}
+	hosts := make(targets, len(builders))
+	for label, b := range builders {
+		if name, ok := s.target(label); ok {
+			hosts[label] = newHost(name, b)
 		}
-		return &hosts
-	})
+	}
+	return hosts
+}
+
+// target returns the name of a host; false where it has no place in a message.
+func (s *sets) target(label string) (name []byte, ok bool) {
+	if label == "" {
+		return packBelow(s.zone.services, s.view.Service, s.view.Namespace)
+	}
+	return packBelow(s.zone.services, label, s.view.Service, s.view.Namespace)
 }
 
 // srvBuilder gathers SRV records. Those that set no weight share 100 among the records
 // of an answer, so it is known only at the end.
 type srvBuilder struct {
 	builder
-	service asked
-	shares  []*dns.SRV
+	targets targets
+	shares  [][]byte // records without a weight
 }
 
-// addInstance adds the records of some of an instance's ports.
-func (b *srvBuilder) addInstance(label string, i *table.Instance, ports []service.Port) {
+func (s *sets) newSRVBuilder(t targets) *srvBuilder {
+	return &srvBuilder{builder: s.builder(), targets: t}
+}
+
+// addInstance adds the records of some of an instance's ports at a host. number is the
+// instance's.
+func (b *srvBuilder) addInstance(label string, number int, i *table.Instance, ports []service.Port) {
 	for _, p := range ports {
-		srv := b.addPort(b.service.name(label), p, leased(i))
-		srv.Priority = i.Priority
-		if i.Weight == nil {
-			b.shares = append(b.shares, srv)
-		} else {
-			srv.Weight = *i.Weight
-		}
+		b.addPort(label, p, i.Priority, i.Weight, number)
 	}
 }
 
@@ -73,27 +78,39 @@ func (b *srvBuilder) addInstance(label string, i *table.Instance, ports []servic
 func (b *srvBuilder) addService(ports []service.Port) {
 	for _, p := range ports {
 		b.begin()
-		b.shares = append(b.shares, b.addPort(b.service.name(""), p, record{}))
+		b.addPort("", p, 0, nil, static)
 	}
 }
 
-func (b *srvBuilder) addPort(target string, p service.Port, r record) *dns.SRV {
-	srv := &dns.SRV{Hdr: header("", dns.TypeSRV), Port: p.Number, Target: target}
-	if len(target) <= longestName {
-		r.rr, r.host = srv, b.service.targets()[target]
-		srv.Target = r.host.name // there are many records, and of the name only this one need be kept
-		b.add(fmt.Sprint(p.Number, " ", target), r)
+// addPort adds the record of a port at a target. It is left out where the target's name is
+// longer than a message can hold.
+func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weight *uint16, lender int) {
+	target := b.targets[label]
+	if target == nil {
+		return
 	}
-	return srv
+	var fixed [6]byte
+	binary.BigEndian.PutUint16(fixed[:], priority)
+	binary.BigEndian.PutUint16(fixed[4:], p.Number)
+	rest := newRest(dns.TypeSRV, fixed[:], target.name)
+	if weight == nil {
+		b.shares = append(b.shares, rest)
+	} else {
+		setWeight(rest, *weight)
+	}
+	const portAt = dataAt + 4 // two records differ by port and target
+	b.add(string(rest[portAt:]), record{rest: rest, host: target, lenders: b.lender(lender)})
 }
+
+func setWeight(rest []byte, weight uint16) { binary.BigEndian.PutUint16(rest[dataAt+2:], weight) }
 
 func (b *srvBuilder) set() *set {
 	n := len(b.records)
-	if most := b.service.zone.most; most > 0 {
-		n = min(n, most)
+	if b.most > 0 {
+		n = min(n, b.most)
 	}
-	for _, srv := range b.shares {
-		srv.Weight = uint16(max(100/max(n, 1), 1))
+	for _, rest := range b.shares {
+		setWeight(rest, uint16(max(100/max(n, 1), 1)))
 	}
 	return b.builder.set()
 }

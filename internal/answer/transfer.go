@@ -46,13 +46,13 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 				}
 			}
 		}
+		whole := &Zone{Origin: z.Origin, services: z.services, pointed: z.pointed} // all of each set
 		if z.reverse {
-			z.everyPointer(s, yield)
+			whole.everyPointer(s, yield)
 			return
 		}
-		whole := &Zone{Origin: z.Origin}
 		for view := range s.Services(service.Name{}) {
-			if !(asked{&sets{zone: whole, view: view}, s}).every(yield) {
+			if !whole.newSets(view).every(yield) {
 				return
 			}
 		}
@@ -60,26 +60,24 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 }
 
 // every yields the sets of one service; false says that no more are wanted.
-func (s asked) every(yield func(string, *set) bool) bool {
+func (s *sets) every(yield func(string, *set) bool) bool {
 	if s.view.Type() == service.ExternalName {
-		cname := s.zone.lookupExternal(Answer{}, s.view, serviceName, dns.TypeCNAME)
-		return yield(s.name(""), cname.set)
+		return yield(s.fullName(""), alias(s.view))
 	}
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV} {
-		if !yield(s.name(""), s.own(qtype)) {
+		if !yield(s.fullName(""), s.own(qtype)) {
 			return false
 		}
 	}
-	ports := s.ports()
-	for _, label := range slices.Sorted(maps.Keys(ports)) {
-		if !yield(s.name(label), ports[label]) {
+	for _, port := range s.ports() {
+		if !yield(s.fullName(port.label), port.set) {
 			return false
 		}
 	}
 	hosts := s.hosts()
 	for _, label := range slices.Sorted(maps.Keys(hosts)) {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT} {
-			if !yield(s.name(label), s.host(hosts[label], label, qtype)) {
+			if !yield(s.fullName(label), s.host(hosts[label], label, qtype)) {
 				return false
 			}
 		}
@@ -115,18 +113,18 @@ func (z *Zone) Names(view *table.View, i *table.Instance) []string {
 	if z.reverse || view == nil || !view.Answers(i) {
 		return nil
 	}
-	s := asked{sets: &sets{zone: z, view: view}}
+	s := &sets{zone: z, view: view}
 	var names []string
 	if view.Type() == service.Headless {
-		names = append(names, s.name(""))
+		names = append(names, s.fullName(""))
 		for _, p := range i.Ports {
 			if p.Name != "" {
-				names = append(names, s.name(portLabel(p)))
+				names = append(names, s.fullName(portLabel(p)))
 			}
 		}
 	}
 	for label := range i.Hosts {
-		names = append(names, s.name(label))
+		names = append(names, s.fullName(label))
 	}
 	return names
 }

@@ -14,8 +14,7 @@ import (
 // CoreDNS measuring the message twice to make it fit; about a third of all that a query for
 // three addresses takes. [Reply] says the same in a message, is what other plugins can read,
 // and knows what to do when not all fits: a test holds the two against each other.
-//
-// The zero value but for its fields is ready. It belongs to one query.
+// It belongs to one query.
 type Wire struct {
 	Request *dns.Msg
 	Room    int // bytes that the reply may take
@@ -108,28 +107,20 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 // found appends the records of a set, beginning with those of an instance picked by chance,
 // and the addresses of the hosts that they point to.
 func (r *Wire) found(b []byte, a Answer) ([]byte, bool) {
-	all := a.set.n
-	if a.most > 0 {
-		all = min(all, a.most)
-	}
-	if all > (r.Room-len(b))/smallest { // before any work: it will not fit
+	if a.set.most > (r.Room-len(b))/smallest { // before any work: it will not fit
 		return b, false
 	}
-	p := &a.set.packed
-	of := a.set.choose(all)
+	of := a.set.choose(a.set.most)
 	ttl := ttlUntil(a.set.ends(of, enough(r.TTL, r.Now)), r.TTL, r.Now)
 	binary.BigEndian.PutUint16(b[6:], uint16(of.n))
-	if p.glue != nil {
-		return p.appendPointing(b, of, ttl), true
+	if a.set.glue != nil {
+		return a.set.appendPointing(b, of, ttl), true
 	}
-	at := p.place(of.start)
+	left := a.set.from(of.start)
 	for range of.n {
-		if at == len(p.records) {
-			at = p.place(0)
-		}
-		rest := restAt(p.records, at)
+		var rest []byte
+		rest, left = a.set.next(left)
 		b = appendRecord(b, questionAt, rest, ttl)
-		at += len(rest)
 	}
 	return b, true
 }
@@ -137,29 +128,25 @@ func (r *Wire) found(b []byte, a Answer) ([]byte, bool) {
 // appendPointing appends records that point to hosts, and the addresses of those.
 func (p *packed) appendPointing(b []byte, of choice, ttl uint32) []byte {
 	var seen bitset
-	var room [16]hostAt
+	var room [8]hostAt
 	hosts := room[:0]
-	at := p.place(of.start)
+	left := p.from(of.start)
 	for range of.n {
-		if at == len(p.records) {
-			at = p.place(0)
+		var rest []byte
+		var host int
+		rest, left = p.next(left)
+		host, left = cutHost(left)
+		if seen.add(host, p.hosts()) {
+			hosts = append(hosts, hostAt{uint32(host), uint32(len(b) + pointerLen + nameAt(rest))})
 		}
-		rest := restAt(p.records, at)
-		begin := len(b) + pointerLen
 		b = appendRecord(b, questionAt, rest, ttl)
-		at += len(rest)
-		host := int(binary.BigEndian.Uint32(p.records[at:]))
-		if seen.add(host, len(p.first)-1) {
-			hosts = append(hosts, hostAt{host, begin + int(binary.BigEndian.Uint16(p.records[at+4:]))})
-		}
-		at += targetLen
 	}
 	extra := binary.BigEndian.Uint16(b[10:])
 	for _, h := range hosts {
-		for at, end := int(p.first[h.host]), int(p.first[h.host+1]); at < end; extra++ {
-			rest := restAt(p.glue, at)
+		for left := p.addresses(int(h.host)); len(left) > 0; extra++ {
+			var rest []byte
+			rest, left = cut(left)
 			b = appendRecord(b, pointer|uint16(h.at), rest, ttl)
-			at += len(rest)
 		}
 	}
 	binary.BigEndian.PutUint16(b[10:], extra)
@@ -167,7 +154,7 @@ func (p *packed) appendPointing(b []byte, of choice, ttl uint32) []byte {
 }
 
 // hostAt is the number of a host, and where in the message its name stands.
-type hostAt struct{ host, at int }
+type hostAt struct{ host, at uint32 }
 
 // appendRecord appends a record: its owner, and what follows that, with its TTL.
 func appendRecord(b []byte, owner uint16, rest []byte, ttl uint32) []byte {

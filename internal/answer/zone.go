@@ -10,7 +10,6 @@ import (
 	"net/netip"
 
 	"github.com/coredns-registry/registry/internal/table"
-	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
 )
@@ -22,11 +21,12 @@ const specification = "1.1.0"
 type Zone struct {
 	Origin string // in lower case, fully qualified
 
-	primary string // the zone that PTR records lead into
-	most    int    // records in one answer; 0 is all
-	reverse bool
-	key     any // of what is prepared of a view: says all it depends on
-	own     map[kind]map[uint16]*set
+	services []byte // what stands above services, in wire form; nil where that is too long
+	pointed  []byte // the same for those that PTR records lead to, in another zone
+	most     int    // records in one answer; 0 is all
+	reverse  bool
+	key      any // of what is prepared of a view: says all it depends on
+	own      map[kind]map[uint16]*set
 
 	soa       []byte // packed, without its owner and with zeros for what changes
 	originLen int    // bytes of the origin in a message
@@ -63,40 +63,43 @@ func Primary(origins []string) string {
 func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 	z := &Zone{
 		Origin:  origin,
-		primary: primary,
 		most:    most,
 		reverse: IsReverse(origin),
 		key:     preparedKey{origin, most},
 	}
-	var glue []record
-	at := map[uint16][]record{}
+	z.services, _ = packName(z.under("svc"))
+	z.pointed, _ = packName(under("svc", primary))
+	server, _ := packName(z.under("ns.dns"))
+	var glue, v4, v6, ns, txt builder
 	for _, addr := range nameServers {
-		r := addressRecord("", addr)
-		glue = append(glue, r)
-		at[r.rr.Header().Rrtype] = append(at[r.rr.Header().Rrtype], r)
+		glue.addAddress(addr, static)
+		v4.addFamily([]netip.Addr{addr}, netip.Addr.Is4, static)
+		v6.addFamily([]netip.Addr{addr}, netip.Addr.Is6, static)
 	}
-	server := newHost(z.under("ns.dns"), 0, glue)
-	ns := &dns.NS{Hdr: header("", dns.TypeNS), Ns: z.under("ns.dns")}
-	txt := &dns.TXT{Hdr: header("", dns.TypeTXT), Txt: []string{specification}}
+	if server != nil {
+		ns.add("", record{rest: newRest(dns.TypeNS, server), host: newHost(server, &glue)})
+	}
+	txt.addData(dns.TypeTXT, appendText(nil, specification), static)
 	z.own = map[kind]map[uint16]*set{
-		apex: {dns.TypeNS: newSet([]record{{rr: ns, host: server}}, nil)},
-		nameServer: {
-			dns.TypeA:    newSet(at[dns.TypeA], nil),
-			dns.TypeAAAA: newSet(at[dns.TypeAAAA], nil),
-		},
-		version: {dns.TypeTXT: newSet([]record{{rr: txt}}, nil)},
+		apex:       {dns.TypeNS: ns.set()},
+		nameServer: {dns.TypeA: v4.set(), dns.TypeAAAA: v6.set()},
+		version:    {dns.TypeTXT: txt.set()},
 	}
 	z.soa = packRest(z.startOfAuthority(origin, 0, 0))
-	z.originLen = wireLen(origin)
+	name, _ := packName(origin)
+	z.originLen = len(name)
 	return z
 }
 
 // under returns the full name of a name in the zone.
-func (z *Zone) under(name string) string {
-	if z.Origin == "." {
+func (z *Zone) under(name string) string { return under(name, z.Origin) }
+
+// under returns the full name of a name in a zone.
+func under(name, zone string) string {
+	if zone == "." {
 		return name + "."
 	}
-	return name + "." + z.Origin
+	return name + "." + zone
 }
 
 // Covers reports whether a name, fully qualified and in lower case, is in the zone.
@@ -145,42 +148,38 @@ func (o Outcome) String() string {
 // Outcomes are all there are.
 var Outcomes = []Outcome{NoName, NoData, Found, Alias, NotReady}
 
-// Answer is what a zone says to a question.
+// Answer is what a zone says to a question. The zero value says that the name does not exist.
 type Answer struct {
 	Outcome Outcome
-	Target  string       // of an alias: the full name, in lower case
-	Service service.Name // that the name belongs to, if it does
+	Target  string // of an alias: the full name, in lower case
 
-	set  *set
-	most int
+	set *set
 }
 
 // Lookup answers a question: the name in lower case, fully qualified and in the zone.
 // The apex's SOA is not among the answers, see [Zone.SOA].
 func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 	p := z.parse(name)
-	a := Answer{Service: p.service, most: z.most}
 	switch p.kind {
 	case noName:
-		return a
+		return Answer{}
 	case nonTerminal:
-		a.Outcome = NoData
-		return a
+		return found(nil)
 	case apex, nameServer, version:
-		return a.found(z.own[p.kind][qtype])
+		return found(z.own[p.kind][qtype])
 	case namespaceName:
 		if _, ok := s.Namespace(p.service.Namespace); ok {
-			a.Outcome = NoData
+			return found(nil)
 		}
-		return a
+		return Answer{}
 	case reverseName:
-		return z.lookupReverse(s, a, p.addr, qtype)
+		return z.lookupReverse(s, p.addr, qtype)
 	}
 	view := s.Service(p.service)
 	if view == nil {
-		return a
+		return Answer{}
 	}
-	return z.lookupService(s, a, view, p, qtype)
+	return z.lookupService(view, p, qtype)
 }
 
 func (z *Zone) parse(name string) parsed {
@@ -190,22 +189,26 @@ func (z *Zone) parse(name string) parsed {
 	return parse(name, z.Origin)
 }
 
-// found completes the answer of a name that exists.
-func (a Answer) found(set *set) Answer {
-	a.Outcome, a.set = Found, set
+// found answers for a name that exists, with the records of the type asked for.
+func found(set *set) Answer {
 	if set == nil || set.n == 0 {
-		a.Outcome = NoData
+		return Answer{Outcome: NoData}
 	}
-	return a
+	return Answer{Outcome: Found, set: set}
 }
 
 func header(owner string, qtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: qtype, Class: dns.ClassINET}
 }
 
-func addressRecord(owner string, addr netip.Addr) record {
-	if addr.Is4() {
-		return record{rr: &dns.A{Hdr: header(owner, dns.TypeA), A: addr.AsSlice()}}
+// packRest packs a record without its owner; nil where that cannot be.
+func packRest(rr dns.RR) []byte {
+	rr = dns.Copy(rr)
+	rr.Header().Name = "."
+	b := make([]byte, dns.Len(rr))
+	end, err := dns.PackRR(rr, b, 0, nil, false)
+	if err != nil {
+		return nil
 	}
-	return record{rr: &dns.AAAA{Hdr: header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()}}
+	return b[1:end:end]
 }

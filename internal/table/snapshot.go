@@ -49,6 +49,10 @@ type View struct {
 // Len returns how many instances the service has.
 func (v *View) Len() int { return len(v.instances) }
 
+// Instances yields the service's instances in order of id, each with its number: how many
+// stand before it.
+func (v *View) Instances() func(yield func(int, *Instance) bool) { return slices.All(v.instances) }
+
 // find returns where the instance of that id is among the service's, or would be.
 func (v *View) find(id string) (int, bool) {
 	return slices.BinarySearchFunc(v.instances, id, func(i *Instance, id string) int {

@@ -1,0 +1,91 @@
+package answer
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+// portSets are the SRV records of a service's named ports, in order of their labels.
+type portSets []portSet
+
+// portSet is the records of one port, which is called as "_http._tcp" is.
+type portSet struct {
+	label string
+	*set
+}
+
+// find returns the place of a port's records; less than 0 where there is no such port.
+func (p portSets) find(label string) int {
+	n, ok := slices.BinarySearchFunc(p, label, func(s portSet, label string) int {
+		return strings.Compare(s.label, label)
+	})
+	if !ok {
+		return -1
+	}
+	return n
+}
+
+// speak reports whether there is a port of that protocol, which is called as "_tcp" is.
+func (p portSets) speak(protocol string) bool {
+	return slices.ContainsFunc(p, func(s portSet) bool { return strings.HasSuffix(s.label, "."+protocol) })
+}
+
+// ports returns the sets of the named ports. A port that only the definition or an instance
+// that is not answered names is there, with an empty set.
+func (s *sets) ports() portSets {
+	return *s.named.get(func() *portSets {
+		targets := s.targets(s.instances)
+		builders := make(map[string]*srvBuilder)
+		at := func(p service.Port) *srvBuilder {
+			label := portLabel(p)
+			if builders[label] == nil {
+				builders[label] = s.newSRVBuilder(targets)
+			}
+			return builders[label]
+		}
+		if def := s.view.Definition; def != nil {
+			for n := range named(def.Ports) {
+				b := at(def.Ports[n])
+				if def.Type == service.ClusterIP {
+					b.addService(def.Ports[n : n+1])
+				}
+			}
+		}
+		for number, i := range s.view.Instances() {
+			answered := s.view.Type() == service.Headless && s.view.Answers(i)
+			for n := range named(i.Ports) {
+				b := at(i.Ports[n])
+				if !answered {
+					continue
+				}
+				b.begin()
+				for label := range i.Hosts {
+					b.addInstance(label, number, i, i.Ports[n:n+1])
+				}
+			}
+		}
+		all := make(portSets, 0, len(builders))
+		for label, b := range builders {
+			all = append(all, portSet{label, b.set()})
+		}
+		slices.SortFunc(all, func(a, b portSet) int { return strings.Compare(a.label, b.label) })
+		return &all
+	})
+}
+
+// named yields the places of the ports that have a name.
+func named(ports []service.Port) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for n, p := range ports {
+			if p.Name != "" && !yield(n) {
+				return
+			}
+		}
+	}
+}
+
+func portLabel(p service.Port) string {
+	return "_" + strings.ToLower(p.Name) + "._" + string(p.Protocol)
+}
