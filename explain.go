@@ -37,7 +37,7 @@ func (a *api) Explain(name string, qtype uint16, may func(service.Name) bool) (h
 	r := new(dns.Msg).SetQuestion(name, qtype)
 	q.ctx, q.req = context.Background(), request.Request{W: nonwriter.New(overTCP{}), Req: r}
 	found := q.lookup()
-	m, outcome := q.message(found), found.Outcome
+	m, outcome := q.message(&found), found.Outcome
 	if !zone.Shows(q.state.Snapshot, name, may) {
 		m.Answer, m.Extra = nil, nil
 		outcome = answer.NoName

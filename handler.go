@@ -42,32 +42,33 @@ func (h *Handler) Name() string { return pluginName }
 // ServeDNS implements plugin.Handler: the name is parsed once, looked up once, has one
 // outcome, and that becomes one message.
 func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	req := request.Request{W: w, Req: r}
-	zone := h.zoneOf(req.Name())
+	q := query{Handler: h, ctx: ctx, req: request.Request{W: w, Req: r}}
+	q.zone = h.zoneOf(q.req.Name())
 	switch {
-	case zone == nil:
+	case q.zone == nil:
 		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
 	case r.Opcode != dns.OpcodeQuery:
 		return dns.RcodeNotImplemented, nil
-	case req.QType() == dns.TypeAXFR || req.QType() == dns.TypeIXFR:
+	case q.req.QType() == dns.TypeAXFR || q.req.QType() == dns.TypeIXFR:
 		return dns.RcodeRefused, nil // the transfer plugin stands before us and did not want it
 	}
-	state := h.state()
-	if state == nil {
-		h.answers.count(zone, answer.NotReady)
+	if q.state = h.state(); q.state == nil {
+		h.answers.count(q.zone, answer.NotReady)
 		return dns.RcodeServerFailure, nil
 	}
-	q := query{Handler: h, ctx: ctx, req: req, state: state, zone: zone}
 	a := q.lookup()
-	h.answers.count(zone, a.Outcome)
-	if a.Outcome == answer.NoName && h.Fall.Through(req.Name()) {
+	h.answers.count(q.zone, a.Outcome)
+	if a.Outcome == answer.NoName && h.Fall.Through(q.req.Name()) {
 		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
 	}
-	if sent, err := q.sendPacked(a); sent {
+	if sent, err := q.sendPacked(&a); sent {
 		return dns.RcodeSuccess, err
 	}
-	return dns.RcodeSuccess, w.WriteMsg(q.message(a))
+	return dns.RcodeSuccess, q.send(&a)
 }
+
+// send sends an answer as a message.
+func (q *query) send(a *answer.Answer) error { return q.req.W.WriteMsg(q.message(a)) }
 
 // state returns the published table; nil until it is loaded.
 func (h *Handler) state() *table.State {
@@ -114,7 +115,7 @@ func (q *query) asksSOA() bool {
 }
 
 // message returns the reply that says an answer.
-func (q *query) message(a answer.Answer) *dns.Msg {
+func (q *query) message(a *answer.Answer) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetReply(q.req.Req)
 	m.Authoritative = true
@@ -125,9 +126,9 @@ func (q *query) message(a answer.Answer) *dns.Msg {
 	}
 	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.now()}
 	if a.Outcome == answer.Alias {
-		q.follow(&reply, a)
+		q.follow(&reply, *a)
 	} else {
-		reply.Add(qname, a)
+		reply.Add(qname, *a)
 		q.deny(m, a.Outcome, qname[len(qname)-len(q.zone.Origin):])
 	}
 	reply.Finish()

@@ -19,7 +19,7 @@ import (
 // answer.Wire, and reports whether it did. It does where nobody wants to see the message:
 // a plugin above that does, to change it or to tell of it, has put a writer of its own
 // around the server's. Over UDP only: what stands below other transports may keep the bytes.
-func (q *query) sendPacked(a answer.Answer) (sent bool, err error) {
+func (q *query) sendPacked(a *answer.Answer) (sent bool, err error) {
 	if _, udp := q.req.W.RemoteAddr().(*net.UDPAddr); !udp || q.asksSOA() {
 		return false, nil
 	}

@@ -47,71 +47,77 @@ type parsed struct {
 //
 // A dot inside a label arrives escaped, as "\.". Cutting there gives a label with a
 // backslash in it, and no name of ours has one.
-func parse(name, zone string) parsed {
+func parse(name, zone string) (p parsed) {
 	rest, ok := below(name, zone)
 	switch {
 	case !ok:
-		return parsed{}
+		return p
 	case rest == "":
-		return parsed{kind: apex}
+		p.kind = apex
+		return p
 	}
 	rest, last := cutLast(rest)
 	switch last {
 	case "dns":
-		return atDNS(rest)
+		p.kind = atDNS(rest)
 	case "dns-version":
-		return only(rest, version)
+		p.kind = only(rest, version)
 	case "pod": // the specification's other subtree, which stands here and is empty
-		return only(rest, nonTerminal)
+		p.kind = only(rest, nonTerminal)
 	case "svc":
-		return inServices(rest)
+		p.inServices(rest)
 	}
-	return parsed{}
+	return p
 }
 
-func atDNS(rest string) parsed {
+func atDNS(rest string) kind {
 	switch rest {
 	case "":
-		return parsed{kind: nonTerminal}
+		return nonTerminal
 	case "ns":
-		return parsed{kind: nameServer}
+		return nameServer
 	}
-	return parsed{}
+	return noName
 }
 
 // only is for a name that has nothing below it.
-func only(rest string, k kind) parsed {
+func only(rest string, k kind) kind {
 	if rest != "" {
-		return parsed{}
+		return noName
 	}
-	return parsed{kind: k}
+	return k
 }
 
-func inServices(rest string) parsed {
+func (p *parsed) inServices(rest string) {
 	if rest == "" {
-		return parsed{kind: nonTerminal}
+		p.kind = nonTerminal
+		return
 	}
-	rest, namespace := cutLast(rest)
+	rest, p.service.Namespace = cutLast(rest)
 	if rest == "" {
-		return parsed{kind: namespaceName, service: service.Name{Namespace: namespace}}
+		p.kind = namespaceName
+		return
 	}
-	rest, svc := cutLast(rest)
-	p := parsed{kind: serviceName, service: service.Name{Namespace: namespace, Service: svc}, label: rest}
-	if rest == "" {
-		return p
+	p.label, p.service.Service = cutLast(rest)
+	if p.kind = kindOf(p.label); p.kind == noName {
+		*p = parsed{}
 	}
-	first, second, two := strings.Cut(rest, ".")
+}
+
+// kindOf returns what labels below a service stand for.
+func kindOf(labels string) kind {
+	first, second, two := strings.Cut(labels, ".")
 	switch {
-	case !two && rest[0] == '_':
-		p.kind = protocolName
+	case labels == "":
+		return serviceName
+	case !two && labels[0] == '_':
+		return protocolName
 	case !two:
-		p.kind = hostName
+		return hostName
 	case isUnderscored(first) && isUnderscored(second) && strings.IndexByte(second, '.') < 0:
-		p.kind = portName
-	default:
-		return parsed{}
+		return portName
 	}
-	return p
+	return noName
 }
 
 func isUnderscored(label string) bool { return label != "" && label[0] == '_' }
@@ -158,44 +164,41 @@ func IsReverse(zone string) bool {
 // parseReverse takes a name in a reverse zone apart. Part of a reverse name is a
 // non-terminal whether or not anything is below it: to say that it does not exist
 // would say that nothing below it does (RFC 8020).
-func parseReverse(name, zone string) parsed {
+func parseReverse(name, zone string) (p parsed) {
 	if name == zone {
-		return parsed{kind: apex}
+		p.kind = apex
+	} else if rest, ok := below(name, zone); ok && (rest == "dns" || rest == "ns.dns") {
+		p.kind = atDNS(strings.TrimSuffix(strings.TrimSuffix(rest, "dns"), "."))
+	} else if rest, ok := below(name, reverse4); ok {
+		p.kind, p.addr = parseReverse4(rest)
+	} else if rest, ok := below(name, reverse6); ok {
+		p.kind, p.addr = parseReverse6(rest)
 	}
-	if rest, ok := below(name, zone); ok && (rest == "dns" || rest == "ns.dns") {
-		return atDNS(strings.TrimSuffix(strings.TrimSuffix(rest, "dns"), "."))
-	}
-	if rest, ok := below(name, reverse4); ok {
-		return parseReverse4(rest)
-	}
-	if rest, ok := below(name, reverse6); ok {
-		return parseReverse6(rest)
-	}
-	return parsed{}
+	return p
 }
 
-func parseReverse4(rest string) parsed {
+func parseReverse4(rest string) (kind, netip.Addr) {
 	var octets [4]byte
 	n := 0
 	for ; rest != "" && n < len(octets); n++ {
 		var label string
 		rest, label = cutLast(rest)
 		octet, err := strconv.ParseUint(label, 10, 8)
-		if err != nil || label != strconv.FormatUint(octet, 10) {
-			return parsed{}
+		if err != nil || len(label) > 1 && label[0] == '0' {
+			return noName, netip.Addr{}
 		}
 		octets[n] = byte(octet)
 	}
 	switch {
 	case rest != "":
-		return parsed{}
+		return noName, netip.Addr{}
 	case n < len(octets):
-		return parsed{kind: nonTerminal}
+		return nonTerminal, netip.Addr{}
 	}
-	return parsed{kind: reverseName, addr: netip.AddrFrom4(octets)}
+	return reverseName, netip.AddrFrom4(octets)
 }
 
-func parseReverse6(rest string) parsed {
+func parseReverse6(rest string) (kind, netip.Addr) {
 	var bytes [16]byte
 	n := 0
 	for ; rest != "" && n < 2*len(bytes); n++ {
@@ -203,17 +206,17 @@ func parseReverse6(rest string) parsed {
 		rest, label = cutLast(rest)
 		nibble, err := strconv.ParseUint(label, 16, 4)
 		if err != nil || len(label) != 1 {
-			return parsed{}
+			return noName, netip.Addr{}
 		}
 		bytes[n/2] |= byte(nibble) << (4 * (1 - n%2))
 	}
 	switch {
 	case rest != "":
-		return parsed{}
+		return noName, netip.Addr{}
 	case n < 2*len(bytes):
-		return parsed{kind: nonTerminal}
+		return nonTerminal, netip.Addr{}
 	}
-	return parsed{kind: reverseName, addr: netip.AddrFrom16(bytes)}
+	return reverseName, netip.AddrFrom16(bytes)
 }
 
 // reverseRange returns the first address whose reverse name is in the zone, and how many

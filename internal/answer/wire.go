@@ -36,7 +36,7 @@ const questionAt = pointer | headerLen
 
 // Append appends the reply to b, which is empty: what the zone answers from a state. It reports
 // false where only a Reply can say it: aliases, questions with options, and what does not fit.
-func (r *Wire) Append(b []byte, a Answer, z *Zone, s *table.State) ([]byte, bool) {
+func (r *Wire) Append(b []byte, a *Answer, z *Zone, s *table.State) ([]byte, bool) {
 	opt, ok := r.plain()
 	if !ok || a.Outcome == Alias || a.Outcome == NotReady {
 		return b, false
@@ -46,7 +46,7 @@ func (r *Wire) Append(b []byte, a Answer, z *Zone, s *table.State) ([]byte, bool
 		return b, false
 	}
 	if a.Outcome == Found {
-		b, ok = r.found(b, a)
+		b, ok = r.found(b, a.set)
 	} else {
 		b = z.appendSOA(b, s.Serial(), r.TTL)
 	}
@@ -106,20 +106,20 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 
 // found appends the records of a set, beginning with those of an instance picked by chance,
 // and the addresses of the hosts that they point to.
-func (r *Wire) found(b []byte, a Answer) ([]byte, bool) {
-	if a.set.most > (r.Room-len(b))/smallest { // before any work: it will not fit
+func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
+	if s.most > (r.Room-len(b))/smallest { // before any work: it will not fit
 		return b, false
 	}
-	of := a.set.choose(a.set.most)
-	ttl := ttlUntil(a.set.ends(of, enough(r.TTL, r.Now)), r.TTL, r.Now)
+	of := s.choose(s.most)
+	ttl := ttlUntil(s.ends(of, enough(r.TTL, r.Now)), r.TTL, r.Now)
 	binary.BigEndian.PutUint16(b[6:], uint16(of.n))
-	if a.set.glue != nil {
-		return a.set.appendPointing(b, of, ttl), true
+	if s.glue != nil {
+		return s.appendPointing(b, of, ttl), true
 	}
-	left := a.set.from(of.start)
+	left := s.from(of.start)
 	for range of.n {
 		var rest []byte
-		rest, left = a.set.next(left)
+		rest, left = s.next(left)
 		b = appendRecord(b, questionAt, rest, ttl)
 	}
 	return b, true

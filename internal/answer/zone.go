@@ -8,6 +8,7 @@ package answer
 
 import (
 	"net/netip"
+	"unique"
 
 	"github.com/coredns-registry/registry/internal/table"
 
@@ -65,7 +66,7 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		Origin:  origin,
 		most:    most,
 		reverse: IsReverse(origin),
-		key:     preparedKey{origin, most},
+		key:     unique.Make(preparedKey{origin, most}), // compared as a pointer is
 	}
 	z.services, _ = packName(z.under("svc"))
 	z.pointed, _ = packName(under("svc", primary))
