@@ -54,11 +54,11 @@ func compareSizes(ctx context.Context, b *bench) (section, error) {
 		}
 	}
 	b.stopAll()
-	restart, err := b.restart(ctx, b.sizes[len(b.sizes)-1])
+	took, restart, err := b.restart(ctx, b.sizes[len(b.sizes)-1])
 	if err != nil {
 		return nil, err
 	}
-	return append(flatSection(all), restart), nil
+	return append(flatSection(all), restart, bounds(all[len(all)-1], took)), nil
 }
 
 // flat starts a registry of a size.
@@ -173,7 +173,7 @@ func flatSection(all []*flat) section {
 	line("SRV, CPU µs per query", func(f *flat) []float64 { return f.turns[1].cost }, first, 1, atMost(1.15))
 	line("one registration at a time, median µs", func(f *flat) []float64 { return f.p50 }, first, 0, target{})
 	line("one registration at a time, 99th percentile µs", func(f *flat) []float64 { return f.p99 }, first, 0, atMost(1.5))
-	line("changes a second over 32 connections", func(f *flat) []float64 { return f.rate }, second, 0, target{})
+	line("changes a second over 32 connections", func(f *flat) []float64 { return f.rate }, second, 0, atLeast(0.8))
 	line("CPU µs per change, over 32 connections", func(f *flat) []float64 { return f.cost }, second, 1, target{})
 	line("query latency in peace, 99.9th percentile µs", func(f *flat) []float64 { return []float64{f.quiet.P999} }, first, 0, target{})
 	line("query latency in peace, worst µs", func(f *flat) []float64 { return []float64{f.quiet.Most} }, first, 0, target{})
@@ -184,4 +184,22 @@ func flatSection(all []*flat) section {
 		paragraph(fmt.Sprintf("Services of %d instances, so that A has %d records; store in memory. A registration adds an instance to a service, and a deregistration takes it away. The ratio is that of the largest table to the smallest; of changes over 32 connections and of memory, to that of %d instances. Latency is that of a query every %s.", flatEach, flatEach, second.world.instances(), probeEvery)),
 		t,
 	}
+}
+
+// bounds judges what of the largest table has a bound of its own, and not by a smaller one.
+func bounds(largest *flat, restart spread) *table {
+	t := &table{head: []string{fmt.Sprintf("with %d instances", largest.world.instances()), "measured", "target", ""}}
+	for _, row := range []struct {
+		what   string
+		got    float64
+		target float64
+	}{
+		{"resident memory per instance, bytes", largest.memory, 700},
+		{"restart until ready, seconds", restart.median, 5},
+		{"worst query while garbage is collected, µs", largest.collections.Most, 2000},
+	} {
+		want := atMost(row.target)
+		t.row(row.what, fmt.Sprintf("%.1f", row.got), want.String(), want.verdict(row.got))
+	}
+	return t
 }

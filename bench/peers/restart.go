@@ -11,44 +11,46 @@ import (
 // mostRestarts are enough: one takes seconds, and they differ little.
 const mostRestarts = 3
 
-// restart fills a registry with a store on disk, stops it, and starts it again.
-func (b *bench) restart(ctx context.Context, size int) (paragraph, error) {
+// restart fills a registry with a store on disk, stops it, and starts it again. It returns how
+// many seconds that took, and says it.
+func (b *bench) restart(ctx context.Context, size int) (took spread, said paragraph, err error) {
 	dir, err := os.MkdirTemp(b.dir, "store-*")
 	if err != nil {
-		return "", err
+		return took, "", err
 	}
 	s := &server{peer: peers[0], world: world{size / flatEach, flatEach}}
 	if s.address, err = freeAddress(); err != nil {
-		return "", err
+		return took, "", err
 	}
 	if s.ready, err = freeAddress(); err != nil {
-		return "", err
+		return took, "", err
 	}
 	if err := b.emptyRegistry(ctx, s, "store disk "+dir); err != nil {
-		return "", err
+		return took, "", err
 	}
 	began := time.Now()
 	if err := fill(ctx, s); err != nil {
-		return "", err
+		return took, "", err
 	}
 	filled := time.Since(began)
 	b.say("%d instances are on disk after %s", size, filled.Round(time.Second/10))
 	s.stop()
 
-	var took []float64
+	var seconds []float64
 	for range min(b.rounds, mostRestarts) {
 		began := time.Now()
 		if err := b.emptyRegistry(ctx, s, "store disk "+dir); err != nil {
-			return "", err
+			return took, "", err
 		}
 		if err := s.soon(ctx, s.isReady); err != nil {
-			return "", err
+			return took, "", err
 		}
-		took = append(took, time.Since(began).Seconds())
+		seconds = append(seconds, time.Since(began).Seconds())
 		s.stop()
 	}
-	return paragraph(fmt.Sprintf("With its store on disk, %d instances in batches of %d are there after %.1f s. A restart with them takes %s s until /ready says 200.",
-		size, mostOperations, filled.Seconds(), spreadOf(took).text(1))), nil
+	took = spreadOf(seconds)
+	return took, paragraph(fmt.Sprintf("With its store on disk, %d instances in batches of %d are there after %.1f s. A restart with them takes %s s until /ready says 200.",
+		size, mostOperations, filled.Seconds(), took.text(1))), nil
 }
 
 func (s *server) isReady() error {
