@@ -26,24 +26,24 @@ type record struct {
 	key     string   // no other record of the set has it
 	rest    []byte   // packed, without its owner
 	lenders []uint32 // the numbers of the leases of all instances that it stands for
-	host    *host    // that an SRV or NS record points to
+	target  *target  // of an SRV or NS record
 }
 
-// host is a name that leads to addresses.
-type host struct {
+// target is a name that leads to addresses.
+type target struct {
 	name    []byte   // in wire form
 	glue    []byte   // the records of its addresses, without their owner
 	lenders []uint32 // the numbers of the leases that they depend on
 }
 
-// newHost returns a host with the addresses that a builder has gathered.
-func newHost(name []byte, addresses *builder) *host {
-	h := &host{name: name}
+// newTarget returns a target with the addresses that a builder has gathered.
+func newTarget(name []byte, addresses *builder) *target {
+	t := &target{name: name}
 	for _, r := range addresses.records {
-		h.glue = append(h.glue, r.rest...)
-		h.lenders = append(h.lenders, r.lenders...)
+		t.glue = append(t.glue, r.rest...)
+		t.lenders = append(t.lenders, r.lenders...)
 	}
-	return h
+	return t
 }
 
 // begin says that the records that follow are those of another instance.
@@ -137,9 +137,9 @@ func (b *builder) set() *set {
 	if !b.uniform() {
 		s.starts = append([]uint32(nil), b.starts...)
 	}
-	hosts, numbers := b.hosts()
-	s.packed = b.pack(hosts, numbers)
-	s.leases, s.lenders = b.lenders(hosts)
+	targets, numbers := b.targets()
+	s.packed = b.pack(targets, numbers)
+	s.leases, s.lenders = b.lenders(targets)
 	s.until.Store(math.MinInt64)
 	return s
 }
@@ -154,68 +154,68 @@ func (b *builder) uniform() bool {
 	return len(b.starts) == 0 || len(b.starts) == len(b.records)
 }
 
-// hosts numbers the hosts that the records point to.
-func (b *builder) hosts() (hosts []*host, numbers map[*host]int) {
+// targets numbers the targets of the records.
+func (b *builder) targets() (targets []*target, numbers map[*target]int) {
 	for _, r := range b.records {
-		if r.host == nil {
+		if r.target == nil {
 			continue
 		}
-		if _, known := numbers[r.host]; !known {
+		if _, known := numbers[r.target]; !known {
 			if numbers == nil {
-				numbers = make(map[*host]int)
+				numbers = make(map[*target]int)
 			}
-			numbers[r.host] = len(hosts)
-			hosts = append(hosts, r.host)
+			numbers[r.target] = len(targets)
+			targets = append(targets, r.target)
 		}
 	}
-	return hosts, numbers
+	return targets, numbers
 }
 
-func (b *builder) pack(hosts []*host, numbers map[*host]int) packed {
+func (b *builder) pack(targets []*target, numbers map[*target]int) packed {
 	size := 0
 	for _, r := range b.records {
 		size += placeLen + len(r.rest)
-		if r.host != nil {
+		if r.target != nil {
 			size += numberLen
 		}
 	}
-	for _, h := range hosts {
-		size += len(h.glue)
+	for _, t := range targets {
+		size += len(t.glue)
 	}
 	var p packed
 	p.bytes = make([]byte, len(b.records)*placeLen, size)
 	for n, r := range b.records {
 		binary.BigEndian.PutUint32(p.bytes[n*placeLen:], uint32(len(p.bytes)))
 		p.bytes = append(p.bytes, r.rest...)
-		if r.host != nil {
-			p.bytes = binary.BigEndian.AppendUint32(p.bytes, uint32(numbers[r.host]))
+		if r.target != nil {
+			p.bytes = binary.BigEndian.AppendUint32(p.bytes, uint32(numbers[r.target]))
 		}
 	}
 	p.end = len(p.bytes)
-	if hosts == nil {
+	if targets == nil {
 		return p
 	}
-	p.glue = make([]uint32, len(hosts)+1)
-	for number, h := range hosts {
+	p.glue = make([]uint32, len(targets)+1)
+	for number, t := range targets {
 		p.glue[number] = uint32(len(p.bytes))
-		p.bytes = append(p.bytes, h.glue...)
+		p.bytes = append(p.bytes, t.glue...)
 	}
-	p.glue[len(hosts)] = uint32(len(p.bytes))
+	p.glue[len(targets)] = uint32(len(p.bytes))
 	return p
 }
 
-// lenders returns the leases that the records and the hosts depend on; nil where they depend
+// lenders returns the leases that the records and their targets depend on; nil where they depend
 // on none.
-func (b *builder) lenders(hosts []*host) ([]*lease.Lease, lenders) {
+func (b *builder) lenders(targets []*target) ([]*lease.Lease, lenders) {
 	leased := false
-	lists := make([][]uint32, 0, len(b.records)+len(hosts))
+	lists := make([][]uint32, 0, len(b.records)+len(targets))
 	for _, r := range b.records {
 		lists = append(lists, r.lenders)
 		leased = leased || len(r.lenders) > 0
 	}
-	for _, h := range hosts {
-		lists = append(lists, h.lenders)
-		leased = leased || len(h.lenders) > 0
+	for _, t := range targets {
+		lists = append(lists, t.lenders)
+		leased = leased || len(t.lenders) > 0
 	}
 	if !leased {
 		return nil, nil

@@ -1,73 +1,86 @@
 package answer
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
 
 	"github.com/miekg/dns"
 )
 
-// hostSets are the records of one host of a service.
-type hostSets struct {
-	instances []numbered // that share the host
+// hosts are labels below a service, in order, with the numbers of the instances that they
+// lead to. Their records are made anew each time: mostly a host is one instance.
+type hosts []host
 
-	v4, v6, srv, txt lazy[set]
-}
-
-// numbered is an instance with its number among those of its service.
-type numbered struct {
+type host struct {
+	label  string
 	number int
-	*table.Instance
 }
 
-// hosts returns the hosts of the service by their label.
-func (s *sets) hosts() map[string]*hostSets {
-	return *s.labels.get(func() *map[string]*hostSets {
-		labels := make(map[string]*hostSets)
+// hosts returns all hosts of the service.
+func (s *sets) hosts() hosts {
+	return *s.labels.get(func() *hosts {
+		all := make(hosts, 0, s.view.Len())
 		for n, i := range s.instances {
 			for label := range i.Hosts {
-				h := labels[label]
-				if h == nil {
-					h = &hostSets{}
-					labels[label] = h
-				}
-				h.instances = append(h.instances, numbered{n, i})
+				all = append(all, host{label, n})
 			}
 		}
-		return &labels
+		slices.SortFunc(all, func(a, b host) int {
+			return cmp.Or(strings.Compare(a.label, b.label), cmp.Compare(a.number, b.number))
+		})
+		all = slices.Compact(all)
+		return &all
 	})
 }
 
-// host returns the set of a host's name, nil for a type that hosts never have.
-func (s *sets) host(h *hostSets, label string, qtype uint16) *set {
+// at returns those of one label.
+func (h hosts) at(label string) hosts {
+	from, _ := slices.BinarySearchFunc(h, label, func(h host, label string) int {
+		return strings.Compare(h.label, label)
+	})
+	to := from
+	for to < len(h) && h[to].label == label {
+		to++
+	}
+	return h[from:to]
+}
+
+// host returns the records of one host, which is all of one label; nil for a type that hosts
+// never have.
+func (s *sets) host(h hosts, qtype uint16) *set {
 	switch qtype {
 	case dns.TypeA:
-		return h.v4.get(func() *set { return s.hostAddresses(h, label, netip.Addr.Is4) })
+		return s.hostAddresses(h, netip.Addr.Is4)
 	case dns.TypeAAAA:
-		return h.v6.get(func() *set { return s.hostAddresses(h, label, netip.Addr.Is6) })
+		return s.hostAddresses(h, netip.Addr.Is6)
 	case dns.TypeSRV:
-		return h.srv.get(func() *set { return s.hostServices(h, label) })
+		return s.hostServices(h)
 	case dns.TypeTXT:
-		return h.txt.get(func() *set { return s.hostTexts(h) })
+		return s.hostTexts(h)
 	}
 	return nil
 }
 
-// each yields the instances of the host with their numbers.
-func (h *hostSets) each(yield func(int, *table.Instance) bool) {
-	for _, i := range h.instances {
-		if !yield(i.number, i.Instance) {
-			return
+// sharing yields the instances that share a host, with their numbers.
+func (s *sets) sharing(h hosts) func(yield func(int, *table.Instance) bool) {
+	return func(yield func(int, *table.Instance) bool) {
+		for _, h := range h {
+			if !yield(h.number, s.view.At(h.number)) {
+				return
+			}
 		}
 	}
 }
 
-func (s *sets) hostAddresses(h *hostSets, label string, family func(netip.Addr) bool) *set {
+func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool) *set {
 	b := s.builder()
-	for n, i := range h.each {
-		for l, addrs := range i.Hosts {
-			if l == label {
+	for n, i := range s.sharing(h) {
+		for label, addrs := range i.Hosts {
+			if label == h[0].label {
 				b.addFamily(addrs, family, n)
 			}
 		}
@@ -75,19 +88,19 @@ func (s *sets) hostAddresses(h *hostSets, label string, family func(netip.Addr) 
 	return b.set()
 }
 
-func (s *sets) hostServices(h *hostSets, label string) *set {
-	b := s.newSRVBuilder(s.targets(h.each))
-	for n, i := range h.each {
+func (s *sets) hostServices(h hosts) *set {
+	b := s.newSRVBuilder(s.targets(s.sharing(h)))
+	for n, i := range s.sharing(h) {
 		b.begin()
-		b.addInstance(label, n, i, i.Ports)
+		b.addInstance(h[0].label, n, i, i.Ports)
 	}
 	return b.set()
 }
 
 // hostTexts returns the metadata, a TXT record for each instance (RFC 6763, section 6).
-func (s *sets) hostTexts(h *hostSets) *set {
+func (s *sets) hostTexts(h hosts) *set {
 	b := s.builder()
-	for n, i := range h.each {
+	for n, i := range s.sharing(h) {
 		var data []byte
 		for _, pair := range i.Metadata {
 			data = appendText(data, pair.Key+"="+pair.Value)

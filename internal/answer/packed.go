@@ -11,18 +11,18 @@ import (
 // the processor has to fetch.
 type packed struct {
 	// bytes begins with a place for each record, 4 bytes that say where in it that stands.
-	// Then come the records without their owners, one after the other; each that points to a
-	// host is followed by the host's number. From end on there are the addresses of the
-	// hosts in the same way.
+	// Then come the records without their owners, one after the other; each that has a
+	// target is followed by the target's number. From end on there are the addresses of the
+	// targets in the same way.
 	bytes []byte
 	end   int
 
-	glue []uint32 // by a host's number, where in bytes its addresses begin; one more at the end; nil without hosts
+	glue []uint32 // by a target's number, where in bytes its addresses begin; one more at the end; nil without targets
 }
 
 const (
 	placeLen  = 4
-	numberLen = 4  // of a host's number
+	numberLen = 4  // of a target
 	dataAt    = 10 // of a record without its owner, behind the length of its data
 )
 
@@ -45,26 +45,26 @@ func cut(b []byte) (rest, after []byte) {
 	return b[:n], b[n:]
 }
 
-// cutHost cuts the number of the host off that stands behind a record.
-func cutHost(b []byte) (host int, after []byte) {
+// cutTarget cuts the number of a target off that stands behind a record.
+func cutTarget(b []byte) (target int, after []byte) {
 	return int(binary.BigEndian.Uint32(b)), b[numberLen:]
 }
 
-// hostOf returns the number of the host that a record points to; false where none does.
-func (p *packed) hostOf(n int) (host int, ok bool) {
+// targetOf returns the number of a record's target; false where it has none.
+func (p *packed) targetOf(n int) (target int, ok bool) {
 	if p.glue == nil {
 		return 0, false
 	}
 	_, after := cut(p.from(n))
-	host, _ = cutHost(after)
-	return host, true
+	target, _ = cutTarget(after)
+	return target, true
 }
 
-// hosts returns how many hosts the records point to.
-func (p *packed) hosts() int { return max(len(p.glue)-1, 0) }
+// targets returns how many targets there are.
+func (p *packed) targets() int { return max(len(p.glue)-1, 0) }
 
-// addresses returns the records of a host's addresses.
-func (p *packed) addresses(host int) []byte { return p.bytes[p.glue[host]:p.glue[host+1]] }
+// addresses returns the records of a target's addresses.
+func (p *packed) addresses(target int) []byte { return p.bytes[p.glue[target]:p.glue[target+1]] }
 
 // nameAt returns where the name begins that a record without its owner ends with.
 func nameAt(rest []byte) int {
@@ -80,9 +80,9 @@ func (p *packed) record(n int, owner string) dns.RR {
 	return unpack(owner, rest)
 }
 
-// appendGlue appends the addresses of a host, which has that name.
-func (p *packed) appendGlue(rrs []dns.RR, host int, name string) []dns.RR {
-	for left := p.addresses(host); len(left) > 0; {
+// appendGlue appends the addresses of a target, which has that name.
+func (p *packed) appendGlue(rrs []dns.RR, target int, name string) []dns.RR {
+	for left := p.addresses(target); len(left) > 0; {
 		var rest []byte
 		rest, left = cut(left)
 		rrs = append(rrs, unpack(name, rest))
@@ -90,8 +90,8 @@ func (p *packed) appendGlue(rrs []dns.RR, host int, name string) []dns.RR {
 	return rrs
 }
 
-// target returns the name that a record leads to which points to a host.
-func target(rr dns.RR) string {
+// targetName returns the name of a record's target; empty where it has none.
+func targetName(rr dns.RR) string {
 	switch rr := rr.(type) {
 	case *dns.SRV:
 		return rr.Target

@@ -36,8 +36,7 @@ type part struct {
 	from int
 }
 
-// Add appends the records of an answer, owned by owner, and the addresses of the hosts
-// that they point to.
+// Add appends the records of an answer, owned by owner, and the addresses of their targets.
 func (r *Reply) Add(owner string, a Answer) {
 	if a.set == nil {
 		return
@@ -56,8 +55,8 @@ func (r *Reply) Add(owner string, a Answer) {
 	for n := range a.set.chosen(of) {
 		rr := a.set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
-		if host, ok := a.set.hostOf(n); ok && seen.add(host, a.set.hosts()) {
-			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, host, target(rr))
+		if target, ok := a.set.targetOf(n); ok && seen.add(target, a.set.targets()) {
+			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, target, targetName(rr))
 		}
 	}
 }

@@ -31,8 +31,8 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 		}
 		return found(all[n].set)
 	case hostName:
-		if h := s.hosts()[p.label]; h != nil {
-			return found(s.host(h, p.label, qtype))
+		if h := s.hosts().at(p.label); len(h) > 0 {
+			return found(s.host(h, qtype))
 		}
 	case protocolName:
 		if s.ports().speak(p.label) {
@@ -75,7 +75,7 @@ type sets struct {
 
 	v4, v6, srv lazy[set]
 	named       lazy[portSets]
-	labels      lazy[map[string]*hostSets]
+	labels      lazy[hosts]
 }
 
 // lazy is a value that is made by the first who asks.

@@ -34,7 +34,7 @@ type set struct {
 }
 
 // lenders say by their numbers which leases each record of a set depends on, and then each
-// host: where its list begins, one more place at the end, and the lists.
+// target: where its list begins, one more place at the end, and the lists.
 type lenders []uint32
 
 // of returns the list of the k-th.
@@ -101,8 +101,8 @@ func (s *set) earliest(c choice) lease.Time {
 	}
 	for n := range s.chosen(c) {
 		look(n)
-		if host, ok := s.hostOf(n); ok {
-			look(s.n + host)
+		if target, ok := s.targetOf(n); ok {
+			look(s.n + target)
 		}
 	}
 	if c.n == s.n {

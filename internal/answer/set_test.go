@@ -141,11 +141,11 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := record{rest: packRest(rr)}
-		if target(rr) != "" {
+		if targetName(rr) != "" {
 			var addresses builder
 			addresses.addAddress(address(7), static)
-			name, _ := packName(target(rr))
-			in.host = newHost(name, &addresses)
+			name, _ := packName(targetName(rr))
+			in.target = newTarget(name, &addresses)
 		}
 		var b builder
 		b.add("", in)
@@ -154,11 +154,11 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 		if out.String() != rr.String() {
 			t.Errorf("%s: it came out as %s", rr, out)
 		}
-		if number, ok := s.hostOf(0); ok != (in.host != nil) {
-			t.Errorf("%s: it points to a host: %v", rr, ok)
+		if number, ok := s.targetOf(0); ok != (in.target != nil) {
+			t.Errorf("%s: it has a target: %v", rr, ok)
 		} else if ok {
-			if got := s.appendGlue(nil, number, target(out)); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
-				t.Errorf("%s: its host has the addresses %v", rr, got)
+			if got := s.appendGlue(nil, number, targetName(out)); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
+				t.Errorf("%s: its target has the addresses %v", rr, got)
 			}
 		}
 		out.Header().Name, out.Header().Ttl = "changed.", 99

@@ -12,7 +12,7 @@ import (
 
 // targets are what SRV records of a service may point to, by label, with all the addresses
 // that each leads to: instances that share a host share them. The service itself has no label.
-type targets map[string]*host
+type targets map[string]*target
 
 // targets returns what the SRV records of these instances may point to. They are all that
 // share a host, if any of them is.
@@ -36,16 +36,16 @@ func (s *sets) targets(instances func(yield func(int, *table.Instance) bool)) ta
 			add(label, addrs, n)
 		}
 	}
-	hosts := make(targets, len(builders))
+	all := make(targets, len(builders))
 	for label, b := range builders {
 		if name, ok := s.target(label); ok {
-			hosts[label] = newHost(name, b)
+			all[label] = newTarget(name, b)
 		}
 	}
-	return hosts
+	return all
 }
 
-// target returns the name of a host; false where it has no place in a message.
+// target returns the name of a target; false where it has no place in a message.
 func (s *sets) target(label string) (name []byte, ok bool) {
 	if label == "" {
 		return packBelow(s.zone.services, s.view.Service, s.view.Namespace)
@@ -99,7 +99,7 @@ func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weig
 		setWeight(rest, *weight)
 	}
 	const portAt = dataAt + 4 // two records differ by port and target
-	b.add(string(rest[portAt:]), record{rest: rest, host: target, lenders: b.lender(lender)})
+	b.add(string(rest[portAt:]), record{rest: rest, target: target, lenders: b.lender(lender)})
 }
 
 func setWeight(rest []byte, weight uint16) { binary.BigEndian.PutUint16(rest[dataAt+2:], weight) }

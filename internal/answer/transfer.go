@@ -1,9 +1,7 @@
 package answer
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
@@ -74,10 +72,11 @@ func (s *sets) every(yield func(string, *set) bool) bool {
 			return false
 		}
 	}
-	hosts := s.hosts()
-	for _, label := range slices.Sorted(maps.Keys(hosts)) {
+	for left := s.hosts(); len(left) > 0; {
+		h := left.at(left[0].label)
+		left = left[len(h):]
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT} {
-			if !yield(s.fullName(label), s.host(hosts[label], label, qtype)) {
+			if !yield(s.fullName(h[0].label), s.host(h, qtype)) {
 				return false
 			}
 		}

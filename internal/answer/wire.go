@@ -105,7 +105,7 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 }
 
 // found appends the records of a set, beginning with those of an instance picked by chance,
-// and the addresses of the hosts that they point to.
+// and the addresses of their targets.
 func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
 	if s.most > (r.Room-len(b))/smallest { // before any work: it will not fit
 		return b, false
@@ -125,36 +125,36 @@ func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
 	return b, true
 }
 
-// appendPointing appends records that point to hosts, and the addresses of those.
+// appendPointing appends records that have targets, and the addresses of those.
 func (p *packed) appendPointing(b []byte, of choice, ttl uint32) []byte {
 	var seen bitset
-	var room [8]hostAt
-	hosts := room[:0]
+	var room [8]targetAt
+	targets := room[:0]
 	left := p.from(of.start)
 	for range of.n {
 		var rest []byte
-		var host int
+		var target int
 		rest, left = p.next(left)
-		host, left = cutHost(left)
-		if seen.add(host, p.hosts()) {
-			hosts = append(hosts, hostAt{uint32(host), uint32(len(b) + pointerLen + nameAt(rest))})
+		target, left = cutTarget(left)
+		if seen.add(target, p.targets()) {
+			targets = append(targets, targetAt{uint32(target), uint32(len(b) + pointerLen + nameAt(rest))})
 		}
 		b = appendRecord(b, questionAt, rest, ttl)
 	}
 	extra := binary.BigEndian.Uint16(b[10:])
-	for _, h := range hosts {
-		for left := p.addresses(int(h.host)); len(left) > 0; extra++ {
+	for _, t := range targets {
+		for left := p.addresses(int(t.target)); len(left) > 0; extra++ {
 			var rest []byte
 			rest, left = cut(left)
-			b = appendRecord(b, pointer|uint16(h.at), rest, ttl)
+			b = appendRecord(b, pointer|uint16(t.at), rest, ttl)
 		}
 	}
 	binary.BigEndian.PutUint16(b[10:], extra)
 	return b
 }
 
-// hostAt is the number of a host, and where in the message its name stands.
-type hostAt struct{ host, at uint32 }
+// targetAt is the number of a target, and where in the message its name stands.
+type targetAt struct{ target, at uint32 }
 
 // appendRecord appends a record: its owner, and what follows that, with its TTL.
 func appendRecord(b []byte, owner uint16, rest []byte, ttl uint32) []byte {

@@ -78,7 +78,7 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		v6.addFamily([]netip.Addr{addr}, netip.Addr.Is6, static)
 	}
 	if server != nil {
-		ns.add("", record{rest: newRest(dns.TypeNS, server), host: newHost(server, &glue)})
+		ns.add("", record{rest: newRest(dns.TypeNS, server), target: newTarget(server, &glue)})
 	}
 	txt.addData(dns.TypeTXT, appendText(nil, specification), static)
 	z.own = map[kind]map[uint16]*set{

@@ -53,6 +53,9 @@ func (v *View) Len() int { return len(v.instances) }
 // stand before it.
 func (v *View) Instances() func(yield func(int, *Instance) bool) { return slices.All(v.instances) }
 
+// At returns the instance of that number.
+func (v *View) At(number int) *Instance { return v.instances[number] }
+
 // find returns where the instance of that id is among the service's, or would be.
 func (v *View) find(id string) (int, bool) {
 	return slices.BinarySearchFunc(v.instances, id, func(i *Instance, id string) int {
