@@ -17,6 +17,7 @@ func BenchmarkMemory(b *testing.B) {
 		for b.Loop() { // it was measured when the world was made
 		}
 		b.ReportMetric(float64(w.bytes)/float64(w.size), "B/instance")
+		b.ReportMetric(float64(w.objects)/float64(w.size), "objects/instance")
 		b.ReportMetric(0, "ns/op")
 	})
 }

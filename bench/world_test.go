@@ -30,7 +30,7 @@ type world struct {
 	table table.Table
 	wheel lease.Wheel
 
-	bytes uint64 // of memory that it takes
+	bytes, objects uint64 // of the heap, that it takes
 }
 
 var sizes = []int{1000, 1_000_000}
@@ -56,7 +56,7 @@ func forEachSize(b *testing.B, run func(b *testing.B, w *world)) {
 
 func newWorld(size int) *world {
 	w := &world{size: size}
-	before := memory()
+	bytes, objects := memory()
 	d := table.Empty(1).Edit()
 	for n := range size {
 		i := instance(n)
@@ -66,17 +66,18 @@ func newWorld(size int) *world {
 	s, _ := d.Done()
 	d = nil
 	w.table.Open(s, false)
-	w.bytes = memory() - before
+	w.bytes, w.objects = memory()
+	w.bytes, w.objects = w.bytes-bytes, w.objects-objects
 	return w
 }
 
-// memory returns the bytes in use on the heap.
-func memory() uint64 {
+// memory returns what is alive on the heap.
+func memory() (bytes, objects uint64) {
 	runtime.GC()
 	runtime.GC() // what the first found to be garbage is swept
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapInuse
+	return m.HeapAlloc, m.HeapObjects
 }
 
 // name returns that of a service: a hundred of them share a namespace.
@@ -87,9 +88,16 @@ func name(n int) service.Name {
 	}
 }
 
-// instance returns one as the endpoint would have decoded it: no string is shared.
+// instance returns one as the endpoint would have decoded it: no string is shared, but
+// its name and its id are parts of the request's first line.
 func instance(n int) *table.Instance {
-	id := service.ID{Name: name(n / instancesPerService), ID: fmt.Sprintf("instance-%07d", n)}
+	line := fmt.Sprintf("PUT /v1/namespaces/%[2]s/services/%[1]s/instances/instance-%07[3]d HTTP/1.1",
+		name(n/instancesPerService).Service, name(n/instancesPerService).Namespace, n)
+	part := strings.Split(line, "/")
+	id := service.ID{
+		Name: service.Name{Namespace: part[3], Service: part[5]},
+		ID:   strings.TrimSuffix(part[7], " HTTP"),
+	}
 	i := &table.Instance{ID: id, RegisteredAt: time.Unix(1_795_000_000, 0)}
 	i.Hostname = id.ID
 	i.Status = service.Up

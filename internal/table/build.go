@@ -18,7 +18,7 @@ type Builder struct {
 
 // Define adds the definition of a service.
 func (b *Builder) Define(name service.Name, def *service.Definition) {
-	b.definitions = append(b.definitions, &View{Name: name, Definition: def})
+	b.definitions = append(b.definitions, &View{Name: name.Clone(), Definition: def})
 }
 
 // Put adds an instance, with the revision that it has.
@@ -75,13 +75,14 @@ func (b *Builder) views() []*View {
 		for len(defined) > 0 && defined[0].Compare(name) < 0 {
 			views, defined = append(views, defined[0]), defined[1:]
 		}
-		view := &View{Name: name}
+		view := &View{Name: name.Clone()}
 		if len(defined) > 0 && defined[0].Name == name {
 			view, defined = defined[0], defined[1:]
 		}
 		end := start
 		for ; end < len(b.instances) && b.instances[end].Name == name; end++ {
 			b.instances[end].Name = view.Name
+			b.instances[end].share(b.instances[max(end-1, start)])
 		}
 		// A copy: a slice of all would be kept while any of its parts is.
 		view.instances = slices.Clone(b.instances[start:end])

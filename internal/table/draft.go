@@ -2,6 +2,7 @@ package table
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/coredns-registry/registry/service"
 )
@@ -74,15 +75,25 @@ func (d *Draft) Changed() bool { return len(d.events) > 0 }
 func (d *Draft) Put(i *Instance) {
 	i.Revision = d.next.Revision
 	view := d.touch(i.Name)
-	i.Name = view.Name // share the strings of the name among the instances of a service
+	i.Name = view.Name
 	at, known := view.find(i.ID.ID)
 	if known {
-		d.dropHolds(view.instances[at], i)
+		was := view.instances[at]
+		i.ID.ID = was.ID.ID
+		i.share(was)
+		d.dropHolds(was, i)
 		view.instances[at] = i
 	} else {
+		i.ID.ID = strings.Clone(i.ID.ID) // a request's, all of which it would keep
+		if view.Len() > 0 {
+			i.share(view.instances[max(at-1, 0)])
+		}
 		view.instances = slices.Insert(view.instances, at, i)
 		d.next.instances++
 		d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
+	}
+	if i.Hostname == i.ID.ID {
+		i.Hostname = i.ID.ID
 	}
 	for _, addr := range i.Addresses {
 		d.next.holders.Set(holder{addr, &i.ID.Name, i})
@@ -148,7 +159,7 @@ func (d *Draft) Undefine(name service.Name) (instances []*Instance, ok bool) {
 	}
 	d.dropClusterIPs(view)
 	d.dropService(view)
-	d.events = append(d.events, Event{Kind: KindService, Gone: true, ID: service.ID{Name: name}})
+	d.events = append(d.events, Event{Kind: KindService, Gone: true, ID: service.ID{Name: view.Name}})
 	return instances, true
 }
 
@@ -162,16 +173,16 @@ func (d *Draft) touch(name service.Name) *View {
 	view := d.next.Service(name)
 	switch {
 	case view == nil:
-		view = &View{Name: name}
-		d.next.names.Set(name)
-		d.inNamespace(name.Namespace, func(n *Namespace) { n.Services++ })
+		view = &View{Name: name.Clone()}
+		d.next.names.Set(view.Name)
+		d.inNamespace(view.Namespace, func(n *Namespace) { n.Services++ })
 	case view.Revision == d.next.Revision:
 		return view // this draft's own
 	default:
 		view = &View{
 			Name:       view.Name,
 			Definition: view.Definition,
-			instances:  slices.Clone(view.instances),
+			instances:  append(make([]*Instance, 0, view.Len()+1), view.instances...),
 		}
 	}
 	view.Revision = d.next.Revision

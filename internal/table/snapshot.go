@@ -89,6 +89,23 @@ type Instance struct {
 	Lease        *lease.Lease // nil where it is static
 }
 
+// share has the instance use the lists and strings of another one where they say the
+// same: the instances of a service differ in little.
+func (i *Instance) share(with *Instance) {
+	if slices.Equal(i.Ports, with.Ports) {
+		i.Ports = with.Ports
+	}
+	if slices.Equal(i.Metadata, with.Metadata) {
+		i.Metadata = with.Metadata
+	}
+	if i.Zone == with.Zone {
+		i.Zone = with.Zone
+	}
+	if i.Owner == with.Owner {
+		i.Owner = with.Owner
+	}
+}
+
 // Namespace is a namespace with at least one service, and what it holds.
 type Namespace struct {
 	Name     string
