@@ -18,8 +18,8 @@ func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.
 	p := z.parse(name)
 	return func(yield func(*table.View, *table.Instance) bool) {
 		if p.kind == reverseName {
-			for addr, h := range s.Addresses(p.addr) {
-				if addr != p.addr || h.Instance != nil && !yield(s.Service(h.Service), h.Instance) {
+			for h := range s.Holders(p.addr) {
+				if h.Instance != nil && !yield(s.Service(h.Service), h.Instance) {
 					return
 				}
 			}
@@ -61,11 +61,8 @@ func (z *Zone) Shows(s *table.Snapshot, name string, may func(service.Name) bool
 		}
 		return false
 	case reverseName:
-		for addr, h := range s.Addresses(p.addr) {
-			switch {
-			case addr != p.addr:
-				return false
-			case may(h.Service) && (h.Instance == nil || s.Service(h.Service).Answers(h.Instance)):
+		for h := range s.Holders(p.addr) {
+			if may(h.Service) && (h.Instance == nil || s.Service(h.Service).Answers(h.Instance)) {
 				return true
 			}
 		}

@@ -31,8 +31,8 @@ const mostPointers = dns.MaxMsgSize / (smallest + 2)
 // one, and a table has many addresses.
 func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 	b := builder{most: z.most}
-	for at, holder := range s.Addresses(addr) {
-		if at != addr || len(b.records) == mostPointers {
+	for holder := range s.Holders(addr) {
+		if len(b.records) == mostPointers {
 			break
 		}
 		if i := holder.Instance; i == nil || s.Service(holder.Service).Answers(i) {

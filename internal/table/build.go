@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/coredns-registry/registry/service"
-
-	"github.com/benbjohnson/immutable"
 )
 
 // Builder makes a snapshot of what a store has kept. It costs less than a draft of as
@@ -29,15 +27,13 @@ func (b *Builder) Put(i *Instance) { b.instances = append(b.instances, i) }
 func (b *Builder) Done(revision uint64) *Snapshot {
 	s := Empty(revision)
 	s.instances = len(b.instances)
-	// Sorted items go into a tree at its end, without a search.
+	// Sorted names go into their tree at its end, without a search.
 	slices.SortFunc(b.instances, func(i, j *Instance) int {
 		return cmp.Or(i.Compare(j.Name), cmp.Compare(i.ID.ID, j.ID.ID))
 	})
-	services := immutable.NewMapBuilder[service.Name, *View](hasher{})
-	var holders []holder
 	for _, view := range b.views() {
 		view.Revision = revision
-		services.Set(view.Name, view)
+		s.services.set(revision, hash(view.Name), view.Name, view)
 		s.names.Load(view.Name)
 		n, _ := s.namespaces.Get(Namespace{Name: view.Namespace})
 		n.Name = view.Namespace
@@ -46,21 +42,16 @@ func (b *Builder) Done(revision uint64) *Snapshot {
 		if view.Definition != nil {
 			holds := view.Name // not the view's own, which would be kept alive as long
 			for _, addr := range view.Definition.ClusterIPs {
-				holders = append(holders, holder{addr, &holds, nil})
+				s.holders.add(revision, addr, holder{&holds, nil})
 			}
 		}
 	}
-	s.services = services.Map()
 	for _, i := range b.instances {
 		for _, addr := range i.Addresses {
-			holders = append(holders, holder{addr, &i.ID.Name, i})
+			s.holders.add(revision, addr, heldBy(i))
 		}
 	}
 	b.count(s)
-	slices.SortFunc(holders, func(a, b holder) int { return compareHolders(&a, &b) })
-	for _, h := range holders {
-		s.holders.Load(h)
-	}
 	return s
 }
 

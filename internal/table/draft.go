@@ -45,7 +45,7 @@ func (s *Snapshot) Edit() *Draft {
 		instances:  s.instances,
 		services:   s.services,
 		names:      s.names.Copy(),
-		holders:    s.holders.Copy(),
+		holders:    s.holders,
 	}}
 }
 
@@ -96,7 +96,7 @@ func (d *Draft) Put(i *Instance) {
 		i.Hostname = i.ID.ID
 	}
 	for _, addr := range i.Addresses {
-		d.next.holders.Set(holder{addr, &i.ID.Name, i})
+		d.next.holders.add(d.next.Revision, addr, heldBy(i))
 	}
 	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID, Instance: i})
 }
@@ -105,7 +105,7 @@ func (d *Draft) Put(i *Instance) {
 func (d *Draft) dropHolds(was, is *Instance) {
 	for _, addr := range was.Addresses {
 		if !slices.Contains(is.Addresses, addr) {
-			d.next.holders.Delete(holder{addr, &was.ID.Name, was})
+			d.next.holders.remove(d.next.Revision, addr, heldBy(was))
 		}
 	}
 	if was.Status != is.Status {
@@ -140,7 +140,7 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	view.Definition = def
 	holds := view.Name // not the view's own, which would be kept alive as long
 	for _, addr := range def.ClusterIPs {
-		d.next.holders.Set(holder{addr, &holds, nil})
+		d.next.holders.add(d.next.Revision, addr, holder{&holds, nil})
 	}
 	d.events = append(d.events, Event{Kind: KindService, ID: service.ID{Name: view.Name}, Definition: def})
 }
@@ -186,7 +186,7 @@ func (d *Draft) touch(name service.Name) *View {
 		}
 	}
 	view.Revision = d.next.Revision
-	d.next.services = d.next.services.Set(view.Name, view)
+	d.next.services.set(d.next.Revision, hash(view.Name), view.Name, view)
 	return view
 }
 
@@ -194,7 +194,7 @@ func (d *Draft) touch(name service.Name) *View {
 func (d *Draft) dropInstance(i *Instance) {
 	d.next.instances--
 	for _, addr := range i.Addresses {
-		d.next.holders.Delete(holder{addr, &i.ID.Name, i})
+		d.next.holders.remove(d.next.Revision, addr, heldBy(i))
 	}
 	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
 	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
@@ -205,12 +205,12 @@ func (d *Draft) dropClusterIPs(view *View) {
 		return
 	}
 	for _, addr := range view.Definition.ClusterIPs {
-		d.next.holders.Delete(holder{addr, &view.Name, nil})
+		d.next.holders.remove(d.next.Revision, addr, holder{&view.Name, nil})
 	}
 }
 
 func (d *Draft) dropService(view *View) {
-	d.next.services = d.next.services.Delete(view.Name)
+	d.next.services.delete(d.next.Revision, hash(view.Name), view.Name)
 	d.next.names.Delete(view.Name)
 	d.inNamespace(view.Namespace, func(n *Namespace) { n.Services-- })
 }

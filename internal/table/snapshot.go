@@ -8,8 +8,6 @@
 package table
 
 import (
-	"cmp"
-	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
-	"github.com/benbjohnson/immutable"
 	"github.com/tidwall/btree"
 )
 
@@ -29,10 +26,10 @@ type Snapshot struct {
 	instances int // how many there are
 
 	// All of these share with other snapshots what did not change in between.
-	services   *immutable.Map[service.Name, *View] // what a query looks up: hashed
-	names      *btree.BTreeG[service.Name]         // of the services, in order
+	services   index[service.Name, *View]
+	names      *btree.BTreeG[service.Name] // of the services, in order
 	namespaces *btree.BTreeG[Namespace]
-	holders    *btree.BTreeG[holder]
+	holders    holders
 }
 
 // View is one service in a snapshot. It is replaced whenever the service or one of its
@@ -137,75 +134,27 @@ func (n *Namespace) count(s service.Status, by int) {
 	}
 }
 
-// holder says that an address belongs to an instance, or where that is nil, is a
-// cluster IP of a service.
-type holder struct {
-	addr     netip.Addr
-	service  *service.Name
-	instance *Instance
-}
-
-func (h holder) id() string {
-	if h.instance == nil {
-		return ""
-	}
-	return h.instance.ID.ID
-}
+// is reports whether it is the service of that name, by which it is found.
+func (v *View) is(name service.Name) bool { return v.Name == name }
 
 // Empty returns a snapshot that holds nothing.
 func Empty(revision uint64) *Snapshot {
-	// Writers are serialised and readers see published trees only: no locks inside.
-	// A low degree keeps small what a change has to copy of each tree.
-	options := btree.Options{NoLocks: true, Degree: 16}
 	return &Snapshot{
-		Revision: revision,
-		services: immutable.NewMap[service.Name, *View](hasher{}),
-		names: btree.NewBTreeGOptions(func(a, b service.Name) bool {
-			return a.Compare(b) < 0
-		}, options),
-		namespaces: btree.NewBTreeGOptions(func(a, b Namespace) bool {
-			return a.Name < b.Name
-		}, options),
-		holders: btree.NewBTreeGOptions(func(a, b holder) bool {
-			return compareHolders(&a, &b) < 0
-		}, options),
+		Revision:   revision,
+		names:      newTree(func(a, b service.Name) bool { return a.Compare(b) < 0 }),
+		namespaces: newTree(func(a, b Namespace) bool { return a.Name < b.Name }),
 	}
 }
 
-// hasher hashes the names of services. The seed is this process's own, so that nobody
-// can choose names that collide.
-type hasher struct{}
-
-var seed = maphash.MakeSeed()
-
-func (hasher) Hash(n service.Name) uint32 { return uint32(maphash.Comparable(seed, n)) }
-
-func (hasher) Equal(a, b service.Name) bool { return a == b }
-
-func compareHolders(a, b *holder) int {
-	if c := a.addr.Compare(b.addr); c != 0 {
-		return c
-	}
-	if a.service == nil || b.service == nil { // the pivot of a search stands first
-		return cmp.Compare(btoi(a.service != nil), btoi(b.service != nil))
-	}
-	if c := a.service.Compare(*b.service); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.id(), b.id())
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+// newTree returns a set in order. Writers are serialised and readers see published trees
+// only: it has no locks inside. A low degree keeps small what a change has to copy.
+func newTree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 16})
 }
 
 // Service returns the service of that name, nil where there is none.
 func (s *Snapshot) Service(name service.Name) *View {
-	v, _ := s.services.Get(name)
-	return v
+	return s.services.get(hash(name), name)
 }
 
 // Instance returns the instance of that id, nil where there is none.
@@ -268,24 +217,27 @@ func (s *Snapshot) InstancesOf(name service.Name) func(yield func(*Instance) boo
 	}
 }
 
-// Addresses yields who holds an address, in order of address and then of name, from the
-// first address that is not before from. The instance is nil where the address is a
-// cluster IP of the service.
-func (s *Snapshot) Addresses(from netip.Addr) func(yield func(netip.Addr, Holder) bool) {
-	return func(yield func(netip.Addr, Holder) bool) {
-		s.holders.Ascend(holder{addr: from}, func(h holder) bool {
-			return yield(h.addr, Holder{*h.service, h.instance})
-		})
-	}
+// Holders yields who holds an address, in order of service and id.
+func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
+	return func(yield func(Holder) bool) { s.holders.of(addr, yield) }
 }
 
-// Holder is who an address belongs to: an instance, or a service by its cluster IP.
-type Holder struct {
-	Service  service.Name
-	Instance *Instance // nil for a cluster IP
+// Addresses yields who holds which address, in order of address and then as Holders does,
+// from the first address that is not before from. It looks at all there are and puts them
+// into order first: for one address there is Holders.
+func (s *Snapshot) Addresses(from netip.Addr) func(yield func(netip.Addr, Holder) bool) {
+	return func(yield func(netip.Addr, Holder) bool) {
+		for _, addr := range s.holders.addresses(from) {
+			for h := range s.Holders(addr) {
+				if !yield(addr, h) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Totals returns how many namespaces, services and instances the table holds.
 func (s *Snapshot) Totals() (namespaces, services, instances int) {
-	return s.namespaces.Len(), s.services.Len(), s.instances
+	return s.namespaces.Len(), s.services.len, s.instances
 }
