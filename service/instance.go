@@ -71,14 +71,18 @@ func (i *Instance) Hosts(yield func(label string, addrs []netip.Addr) bool) {
 // DashedAddress writes an address as a label: 192-0-2-7, 2001-db8--7. A label may not
 // end in a dash, so 2001:db8:7:: is 2001-db8-7--0, as CoreDNS's kubernetes plugin has it.
 func DashedAddress(addr netip.Addr) string {
-	label := dashes.Replace(addr.String())
-	if strings.HasSuffix(label, "-") {
-		label += "0"
+	var room [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") + 1]byte
+	label := addr.AppendTo(room[:0])
+	for i, c := range label {
+		if c == '.' || c == ':' {
+			label[i] = '-'
+		}
 	}
-	return label
+	if label[len(label)-1] == '-' {
+		label = append(label, '0')
+	}
+	return string(label)
 }
-
-var dashes = strings.NewReplacer(".", "-", ":", "-")
 
 // Port is one port that an instance listens on, or that a service is defined with.
 type Port struct {

@@ -144,6 +144,21 @@ func (b *builder) set() *set {
 	return s
 }
 
+// loneSet returns the set of a single record, without what a builder takes for several. Before
+// the record there is room for its place.
+func loneSet(b []byte, l *lease.Lease) *set {
+	binary.BigEndian.PutUint32(b, placeLen)
+	s := &set{packed: packed{bytes: b, end: len(b)}, n: 1, most: 1}
+	if l != nil {
+		s.leases, s.lenders = []*lease.Lease{l}, loneLender
+		s.until.Store(math.MinInt64)
+	}
+	return s
+}
+
+// loneLender lists the first lease for a single record.
+var loneLender = listed([][]uint32{{0}})
+
 // uniform reports whether an answer may begin with every record, each as likely.
 func (b *builder) uniform() bool {
 	for i, start := range b.starts {

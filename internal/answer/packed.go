@@ -132,18 +132,24 @@ func unpack(owner string, rest []byte) dns.RR {
 
 // newRest packs a record of the Internet without its owner, and with a TTL of 0.
 func newRest(qtype uint16, data ...[]byte) []byte {
-	n := 0
+	n := dataAt
 	for _, part := range data {
 		n += len(part)
 	}
-	b := make([]byte, dataAt, dataAt+n)
-	binary.BigEndian.PutUint16(b, qtype)
-	binary.BigEndian.PutUint16(b[2:], dns.ClassINET)
-	binary.BigEndian.PutUint16(b[dataAt-2:], uint16(n))
+	b := make([]byte, dataAt, n)
 	for _, part := range data {
 		b = append(b, part...)
 	}
+	putFixed(b, qtype)
 	return b
+}
+
+// putFixed writes what stands before the data of a record that has no owner.
+func putFixed(rest []byte, qtype uint16) {
+	binary.BigEndian.PutUint16(rest, qtype)
+	binary.BigEndian.PutUint16(rest[2:], dns.ClassINET)
+	binary.BigEndian.PutUint32(rest[ttlAt:], 0)
+	binary.BigEndian.PutUint16(rest[dataAt-2:], uint16(len(rest)-dataAt))
 }
 
 // longestName is the most bytes that a name takes in a message (RFC 1035, section 3.1).
@@ -167,12 +173,15 @@ func packBelow(name []byte, labels ...string) (wire []byte, ok bool) {
 	for _, label := range labels {
 		n += 1 + len(label)
 	}
-	if len(name) == 0 || n > longestName {
-		return nil, false
-	}
-	wire = make([]byte, 0, n)
+	return appendBelow(make([]byte, 0, n), name, labels...)
+}
+
+// appendBelow appends what packBelow returns.
+func appendBelow(b, name []byte, labels ...string) ([]byte, bool) {
+	n := len(b)
 	for _, label := range labels {
-		wire = append(append(wire, byte(len(label))), label...)
+		b = append(append(b, byte(len(label))), label...)
 	}
-	return append(wire, name...), true
+	b = append(b, name...)
+	return b, len(name) > 0 && len(b)-n <= longestName
 }

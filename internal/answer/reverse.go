@@ -2,6 +2,7 @@ package answer
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
@@ -30,31 +31,49 @@ const mostPointers = dns.MaxMsgSize / (smallest + 2)
 // pointers returns the PTR records of an address. They are made anew each time: mostly it is
 // one, and a table has many addresses.
 func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
+	if i := s.SoleHolder(addr); i != nil {
+		return z.pointer(s, i, addr)
+	}
 	b := builder{most: z.most}
 	for holder := range s.Holders(addr) {
 		if len(b.records) == mostPointers {
 			break
 		}
-		if i := holder.Instance; i == nil || s.Service(holder.Service).Answers(i) {
-			z.addPointer(&b, holder.Service, i, addr)
-		}
+		z.addPointer(&b, s, holder, addr)
 	}
 	return b.set()
 }
 
+// pointer returns the record that leads from an address to the instance that alone has it.
+func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *set {
+	if !s.Service(i.Name).Answers(i) {
+		return &set{}
+	}
+	b := make([]byte, placeLen+dataAt, placeLen+dataAt+64)
+	b, ok := appendBelow(b, z.pointed, hostLabel(i, addr), i.Service, i.Namespace)
+	if !ok {
+		return &set{}
+	}
+	putFixed(b[placeLen:], dns.TypePTR)
+	return loneSet(b, i.Lease)
+}
+
 // addPointer adds the record that leads from an address to an instance, or where that is
 // nil, to a service by its cluster IP. It is left out where the name is too long for a message.
-func (z *Zone) addPointer(b *builder, name service.Name, i *table.Instance, addr netip.Addr) {
-	b.begin()
+func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr netip.Addr) {
 	lender := static
-	labels := []string{name.Service, name.Namespace}
-	if i != nil {
-		labels = []string{hostLabel(i, addr), name.Service, name.Namespace}
+	labels := []string{to.Service.Service, to.Service.Namespace}
+	if i := to.Instance; i != nil {
+		if !s.Service(to.Service).Answers(i) {
+			return
+		}
+		labels = slices.Insert(labels, 0, hostLabel(i, addr))
 		if i.Lease != nil {
 			lender = len(b.leases)
 			b.leases = append(b.leases, i.Lease)
 		}
 	}
+	b.begin()
 	if target, ok := packBelow(z.pointed, labels...); ok {
 		b.addData(dns.TypePTR, target, lender)
 	}

@@ -222,6 +222,11 @@ func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 	return func(yield func(Holder) bool) { s.holders.of(addr, yield) }
 }
 
+// SoleHolder returns the instance that an address belongs to, if it belongs to nobody else.
+func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance {
+	return s.holders.sole.get(hash(addr), addr)
+}
+
 // Addresses yields who holds which address, in order of address and then as Holders does,
 // from the first address that is not before from. It looks at all there are and puts them
 // into order first: for one address there is Holders.
