@@ -10,6 +10,8 @@ import (
 	core "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // API holds the objects. Their kind and their resource version need not be set.
@@ -28,9 +30,9 @@ const revision = "1"
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for path, c := range map[string]collection{
-		"/api/v1/namespaces":                       a.namespaces(),
-		"/api/v1/services":                         a.services(),
-		"/apis/discovery.k8s.io/v1/endpointslices": a.endpointSlices(),
+		"/api/v1/namespaces":                       newCollection("v1", "Namespace", a.Namespaces),
+		"/api/v1/services":                         newCollection("v1", "Service", a.Services),
+		"/apis/discovery.k8s.io/v1/endpointslices": newCollection("discovery.k8s.io/v1", "EndpointSlice", a.EndpointSlices),
 	} {
 		mux.HandleFunc("GET "+path, c.serve)
 	}
@@ -50,35 +52,20 @@ type collection struct {
 	items []any
 }
 
-func (a *API) namespaces() collection {
-	c := collection{group: "v1", kind: "Namespace"}
-	for _, item := range a.Namespaces {
-		item.TypeMeta, item.ResourceVersion = c.typeMeta(), revision
-		c.items = append(c.items, item)
+// newCollection returns copies of items as the API shows them.
+func newCollection[T any, P interface {
+	*T
+	meta.Object
+	runtime.Object
+}](group, kind string, items []T) collection {
+	c := collection{group: group, kind: kind}
+	for _, item := range items {
+		p := P(&item)
+		p.SetResourceVersion(revision)
+		p.GetObjectKind().SetGroupVersionKind(schema.FromAPIVersionAndKind(group, kind))
+		c.items = append(c.items, p)
 	}
 	return c
-}
-
-func (a *API) services() collection {
-	c := collection{group: "v1", kind: "Service"}
-	for _, item := range a.Services {
-		item.TypeMeta, item.ResourceVersion = c.typeMeta(), revision
-		c.items = append(c.items, item)
-	}
-	return c
-}
-
-func (a *API) endpointSlices() collection {
-	c := collection{group: "discovery.k8s.io/v1", kind: "EndpointSlice"}
-	for _, item := range a.EndpointSlices {
-		item.TypeMeta, item.ResourceVersion = c.typeMeta(), revision
-		c.items = append(c.items, item)
-	}
-	return c
-}
-
-func (c collection) typeMeta() meta.TypeMeta {
-	return meta.TypeMeta{Kind: c.kind, APIVersion: c.group}
 }
 
 func (c collection) serve(w http.ResponseWriter, r *http.Request) {
