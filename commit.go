@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -68,6 +69,21 @@ func (r *Registry) commit(group []*pending) {
 			r.publish(q.transaction)
 		}
 	}
+}
+
+// gather takes the requests that go next. Where they cost a flush, those that are about to
+// wait are let in first: on cores that are busy, whoever has just been answered would else
+// find that the next commit has begun with the few that came while nobody could run.
+func (r *Registry) gather() []*pending {
+	for was := 0; r.store.store != nil; {
+		n := r.waiting.length()
+		if n == was || n >= groupSize {
+			break
+		}
+		was = n
+		runtime.Gosched()
+	}
+	return r.waiting.take()
 }
 
 // renewed returns the transaction of changes that only renew leases, by heartbeat or by the

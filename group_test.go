@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +108,30 @@ func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
 	if n := w.registry.leases.Len(); n != 0 {
 		t.Errorf("%d leases are on the wheel, of replaced instances", n)
 	}
+}
+
+// On one core nobody comes to wait while somebody else runs: whoever goes first lets in
+// those that could.
+func TestWhoIsAboutToWaitGoesToo(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	w := newShelved(t, Config{}, newShelf(t))
+	w.pass(time.Second)
+	tried := w.shelf.tried()
+	const n = 50
+	var all sync.WaitGroup
+	for i := range n {
+		c := register("prod", "web", fmt.Sprint("i", i), fmt.Sprint("192.0.2.", i))
+		all.Go(func() {
+			if _, _, err := w.registry.Apply(anyone, []service.Change{c}, w.now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := w.shelf.tried() - tried; got > n/5 {
+		t.Errorf("the store was asked %d times by %d that came at once", got, n)
+	}
+	w.same()
 }
 
 // A request stands and falls by itself: what is wrong with another one, or that the store

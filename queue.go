@@ -14,6 +14,7 @@ type queue struct {
 	mu      sync.Mutex
 	lines   []*line // of callers with something waiting; the first is next
 	waiting map[turn]*line
+	changes int // that wait, of all
 }
 
 // turn is who takes turns with others: a credential, or where none is asked for an address.
@@ -49,6 +50,14 @@ func (q *queue) add(p *pending) {
 		q.waiting[t] = l
 	}
 	l.pending = append(l.pending, p)
+	q.changes += len(p.changes)
+}
+
+// length is how many changes wait.
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.changes
 }
 
 // groupSize is how many changes go together before the others wait for the next commit:
@@ -73,6 +82,7 @@ func (q *queue) take() (group []*pending) {
 		}
 		group = append(group, p)
 		changes += len(p.changes)
+		q.changes -= len(p.changes)
 	}
 	return group
 }

@@ -114,7 +114,7 @@ func (r *Registry) see(q *pending) {
 		case <-q.done:
 			return
 		case r.lane <- struct{}{}:
-			r.commit(r.waiting.take())
+			r.commit(r.gather())
 			r.lane.leave()
 		}
 	}
