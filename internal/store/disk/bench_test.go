@@ -19,7 +19,7 @@ func filled(b *testing.B, instances int) *Store {
 	b.Cleanup(func() { s.Close() })
 	s.load(b)
 	for n := 0; n < instances; {
-		batch := store.Batch{Revision: s.kept.revision + 1}
+		batch := store.Batch{Revision: s.revision + 1}
 		for ; n < instances && len(batch.Put) < 10_000; n++ {
 			// In an order that is not that of the keys, as they come in life.
 			batch.Put = append(batch.Put, storetest.Typical(int(uint(n)*7919%uint(instances))))
@@ -61,32 +61,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit is a commit to a table of 100,000 instances, anywhere in it.
-func BenchmarkCommit(b *testing.B) {
-	const instances = 100_000
-	s := filled(b, instances)
-	defer s.Close()
-	s.load(b)
-	for _, size := range []int{1, 32, 256, 1000} {
-		n := 0
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			for b.Loop() {
-				batch := store.Batch{Revision: s.kept.revision + 1, Put: make([]store.Object, size)}
-				for k := range batch.Put {
-					batch.Put[k] = storetest.Typical(n * 7919 % instances)
-					n++
-				}
-				if err := s.Commit(batch); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "objects/s")
-		})
-	}
-}
-
 // BenchmarkFsync is what the disk itself takes for pages that are written over here and
-// there in a file of 64 MiB. A commit waits for its pages, and then for one more.
+// there in a file of 64 MiB. A commit waits for a few that follow each other, once.
 func BenchmarkFsync(b *testing.B) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "file"))
 	if err != nil {

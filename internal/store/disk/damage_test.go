@@ -54,7 +54,7 @@ func newHealthy(t testing.TB) healthy {
 		t.Fatal(err)
 	}
 	defer closed(t, s)
-	h := healthy{objects: s.load(t), revision: s.kept.revision, pageSize: int(s.pageSize)}
+	h := healthy{objects: s.load(t), revision: s.revision, pageSize: int(s.pageSize)}
 	if h.file, err = os.ReadFile(s.path); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,9 @@ func contents(file []byte) (objects []store.Object, is state, err error) {
 		objects = append(objects, o)
 		return nil
 	})
-	return objects, i.kept, err
+	is = i.kept
+	is.revision = i.revision
+	return objects, is, err
 }
 
 func TestEveryFlippedBitIsHarmlessOrRefused(t *testing.T) {
@@ -307,7 +309,7 @@ func TestFilesOfOthersAreRefused(t *testing.T) {
 		change   func(tx *bbolt.Tx) error
 		want     string
 	}{
-		{"the next format", put(metaBucket, formatKey, []byte{3}), "a newer version wrote it, in format 3 where this one knows 2; start that version"},
+		{"the next format", put(metaBucket, formatKey, []byte{4}), "a newer version wrote it, in format 4 where this one knows 3; start that version"},
 		{"a far format, with all else changed", func(tx *bbolt.Tx) error {
 			return errors.Join(
 				put(metaBucket, formatKey, binary.AppendUvarint(nil, 300))(tx),
@@ -355,9 +357,7 @@ func TestRecordsWithMoreInThemAreRefused(t *testing.T) {
 			dir := t.TempDir()
 			closed(t, opened(t, dir))
 			change(t, dir, func(tx *bbolt.Tx) error {
-				w := write{revision: 1, puts: []record{{tc.key, tc.value}}}
-				_, err := w.apply(tx)
-				return err
+				return applied(tx, record{key: tc.key, value: tc.value})
 			})
 			refused(t, dir, tc.want)
 		})
@@ -384,9 +384,8 @@ func TestDamageDoesNotHideBehindTheNextCommit(t *testing.T) {
 		return tx.Bucket(objectsBucket).Put(encodeKey(o.ID), must(encodeObject(&o)).value)
 	})
 	change(t, dir, func(tx *bbolt.Tx) error {
-		w := must(encode(store.Batch{Revision: 9, Put: []store.Object{storetest.Static("1")}}))
-		_, err := w.apply(tx)
-		return err
+		is := storetest.Static("1")
+		return applied(tx, must(encodeObject(&is)))
 	})
 	refused(t, dir, "not the 2 that were written")
 }
@@ -410,6 +409,12 @@ func TestASnapshotOfADamagedFileIsRefusedBeforeItsFirstByte(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), s.path+" is damaged") || b.Len() > 0 {
 		t.Errorf("%d bytes and %v", b.Len(), err)
 	}
+}
+
+// applied makes a change as the store does.
+func applied(tx *bbolt.Tx, r record) error {
+	is := must(stateOf(tx))
+	return errors.Join(apply(tx, &is, []record{r}), putState(tx, is))
 }
 
 // change changes the file behind the store's back.

@@ -32,10 +32,21 @@ type Store struct {
 
 	// What the file holds by the last commit that succeeded. These are of the goroutine
 	// that commits.
-	kept   state
-	txid   uint64 // bbolt's number for it
-	failed error  // why db is not to be trusted since; nil while it is
-	wedged bool   // bbolt panicked: it may hold its locks for ever, so db is never closed
+	revision uint64
+	journal  journal
+	kept     state  // of the tree, by the last transaction
+	txid     uint64 // bbolt's number for that
+	used     int64  // bytes of the file
+	pending  []record
+	failed   error // why the file is not to be trusted since; nil while it is
+	wedged   bool  // bbolt panicked: it may hold its locks for ever, so db is never closed
+
+	// While the tree takes over a lap, kept and txid are as they were, and these what it
+	// takes over. Where that failed, they stand before those that are pending.
+	fold    chan done // nil while it does not
+	folding []record
+
+	writing sync.Mutex // held while the journal is written or moved: a snapshot begins between
 
 	pageSize uint64 // of the file, for good
 
@@ -103,54 +114,63 @@ func (s *Store) Load(visit func(store.Object) error) (revision uint64, err error
 		return 0, fmt.Errorf("load %s: %w", s.path, err)
 	}
 	s.kept, s.txid, s.pageSize = i.kept, i.txid, i.pageSize
-	return s.kept.revision, nil
+	s.revision, s.pending = i.revision, i.records
+	s.journal = journal{region: i.journal, file: s.journal.file, commits: i.commits}
+	return s.revision, nil
 }
 
-// Commit keeps a batch in one transaction: it is on disk when Commit returns. After a
-// commit that failed, the next one first puts the file back to what it held before; that
-// fails too while the disk does, or a snapshot is under way.
+// Commit keeps a batch: it is on disk when Commit returns. After a commit that failed, the
+// next one first puts the file back to what it held before; that fails too while the disk
+// does, or a snapshot is under way.
 func (s *Store) Commit(b store.Batch) error {
-	if b.Revision < s.kept.revision {
-		return fmt.Errorf("commit: revision %d after %d: it must not fall", b.Revision, s.kept.revision)
+	if b.Revision < s.revision {
+		return fmt.Errorf("commit: revision %d after %d: it must not fall", b.Revision, s.revision)
 	}
 	w, err := encode(b)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if err := s.foldFailed(); err != nil {
+		s.failed = err
+	}
 	if err := s.mend(); err != nil {
 		return fmt.Errorf("commit: %s cannot be written: %w", s.path, err)
 	}
-	kept, txid, err := s.write(w)
-	if err != nil {
+	if err := s.keep(w); err != nil {
 		s.failed = err
 		return fmt.Errorf("commit: write %s: %w", s.path, err)
 	}
-	s.kept, s.txid = kept, txid
+	s.revision = b.Revision
 	return nil
 }
 
-// write makes the changes in a transaction of bbolt. What its Update does besides is to
-// roll back after a panic, and that reads the whole file in a goroutine of its own, where
-// the next panic would be nobody's.
-func (s *Store) write(w write) (kept state, txid uint64, err error) {
-	err = guard(&s.wedged, func() error {
-		tx, err := s.db.Begin(true)
-		if err != nil {
+func (s *Store) keep(w write) error {
+	j := &s.journal
+	if !j.fits(len(w.entry)) {
+		return s.rebase(w)
+	}
+	if !j.room(len(w.entry)) {
+		if j.wanted(s.used) != j.half {
+			return s.rebase(w)
+		}
+		if err := s.turn(); err != nil {
 			return err
 		}
-		txid = uint64(tx.ID())
-		if kept, err = w.apply(tx); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		return tx.Commit()
-	})
-	return kept, txid, err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := j.write(w.entry); err != nil {
+		return err
+	}
+	s.pending = append(s.pending, w.records...)
+	return nil
 }
 
 // Close waits for the snapshots under way and lets go of the file.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.folded()     // if that fails, the journal still has it
 	s.failed = nil // there is nothing to mend
 	return s.letGo()
 }
@@ -164,6 +184,9 @@ func (s *Store) letGo() error {
 	case s.file != nil:
 		err = errors.Join(unlock(s.file), s.file.Close())
 	}
-	s.db, s.file = nil, nil
+	if s.journal.file != nil {
+		err = errors.Join(err, s.journal.file.Close())
+	}
+	s.db, s.file, s.journal.file = nil, nil, nil
 	return err
 }

@@ -1,11 +1,11 @@
 package disk
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -46,28 +46,33 @@ const (
 // protocols in the order of their numbers.
 var protocols = []service.Protocol{"", service.TCP, service.UDP, service.SCTP}
 
-// encodeObject fails where an object holds what the format cannot keep.
-func encodeObject(o *store.Object) (record, error) {
-	m := make(message, 0, 256)
+// object writes a record's value. It fails where an object, or its name, is what the format
+// cannot keep.
+func (m *message) object(o *store.Object) error {
 	var err error
-	zeros := 1
+	instance := false
 	switch {
 	case o.Instance != nil && o.Definition == nil:
-		zeros = 2
+		instance = true
 		err = m.instance(o)
 	case o.Definition != nil && o.Instance == nil:
 		err = m.definition(o)
 	default:
 		err = errors.New("it is neither an instance nor a definition")
 	}
-	key := encodeKey(o.ID)
-	if err == nil && (o.ID.Namespace == "" || o.ID.Service == "" || bytes.Count(key, zero) != zeros) {
+	if err == nil && !nameable(o.ID, instance) {
 		err = errors.New("it has no name that can be kept")
 	}
 	if err != nil {
-		return record{}, fmt.Errorf("%q: %w", o.ID, err)
+		return fmt.Errorf("%q: %w", o.ID, err)
 	}
-	return record{key, m}, nil
+	return nil
+}
+
+// nameable reports whether that can be the key of an instance, or of a definition.
+func nameable(id service.ID, instance bool) bool {
+	return id.Namespace != "" && id.Service != "" && (id.ID != "") == instance &&
+		strings.IndexByte(id.Namespace, 0)&strings.IndexByte(id.Service, 0)&strings.IndexByte(id.ID, 0) == -1
 }
 
 func (m *message) instance(o *store.Object) error {
@@ -126,7 +131,13 @@ func (m *message) addresses(field protowire.Number, addrs []netip.Addr) error {
 		if !a.IsValid() || a.Zone() != "" {
 			return fmt.Errorf("address %s cannot be kept", a)
 		}
-		m.element(field, string(a.AsSlice()))
+		if a.Is4() {
+			is := a.As4()
+			m.element(field, is[:])
+		} else {
+			is := a.As16()
+			m.element(field, is[:])
+		}
 	}
 	return nil
 }
@@ -137,20 +148,20 @@ func (m *message) ports(field protowire.Number, ports []service.Port) error {
 		if protocol < 0 {
 			return fmt.Errorf("protocol %q is not known", p.Protocol)
 		}
-		var port message
+		port := make(message, 0, 96)
 		port.text(portNameField, p.Name)
 		port.number(portProtocolField, uint64(protocol))
 		port.number(portNumberField, uint64(p.Number))
-		m.element(field, string(port))
+		m.element(field, port)
 	}
 	return nil
 }
 
 func (m *message) pairs(field protowire.Number, metadata service.Metadata) {
 	for _, p := range metadata {
-		var pair message
+		pair := make(message, 0, 288)
 		pair.text(pairKeyField, p.Key)
 		pair.text(pairValueField, p.Value)
-		m.element(field, string(pair))
+		m.element(field, pair)
 	}
 }

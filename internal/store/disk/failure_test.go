@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func newFailing(t *testing.T, dir string) *failing {
 func (f *failing) succeeds(id string) {
 	f.Helper()
 	o := storetest.Static(id)
-	o.Revision = f.kept.revision + 1
+	o.Revision = f.revision + 1
 	commit(f.T, f.Store, o)
 	f.acknowledged(o)
 }
@@ -68,6 +69,10 @@ func TestWhenTheDiskWorksAgainSoDoesCommit(t *testing.T) {
 	}{
 		{"no more pages to be had", func(f *failing) { f.db.MaxSize = 1 }, "maximum"},
 		{"every write fails", func(f *failing) { f.file.Close() }, "file already closed"},
+		{"every write to the journal fails", func(f *failing) {
+			f.journal.file.Close()
+			f.fails(storetest.Static("b"), "file already closed")
+		}, ""},
 		{"the file cannot be opened again either", func(f *failing) {
 			f.file.Close()
 			f.fails(storetest.Large("b"), "file already closed")
@@ -107,28 +112,45 @@ func rename(t *testing.T, from, to string) {
 	}
 }
 
-// bbolt's commit may fail after its meta page is written: then the file says that it is
-// kept, and perhaps only as long as there is power.
+// loses commits an object, and has the store believe that it failed at the end: the file
+// says that it is kept, and perhaps only as long as there is power. It returns bbolt's
+// number for it.
+func (f *failing) loses(o store.Object) (txid uint64) {
+	f.Helper()
+	try(f.T, f.folded())
+	revision, kept, was, pending, journal := f.revision, f.kept, f.txid, f.pending, f.journal
+	o.Revision = f.revision + 1
+	commit(f.T, f.Store, o)
+	try(f.T, f.folded())
+	txid = f.txid
+	journal.file = f.journal.file
+	f.revision, f.kept, f.txid, f.pending, f.journal = revision, kept, was, pending, journal
+	f.failed = errors.New("the flush failed")
+	return txid
+}
+
 func TestACommitThatFailedAtItsEndIsUndone(t *testing.T) {
 	for _, tc := range []struct {
 		sentence string
+		lost     store.Object
 		disk     func(f *failing, metaPage int64)
 	}{
-		{"its meta page is in the file", func(*failing, int64) {}},
-		{"its meta page is half in the file", func(f *failing, metaPage int64) {
+		{"it is in the journal", storetest.Static("lost"), func(*failing, int64) {}},
+		{"its meta page is in the file", storetest.Large("lost"), func(*failing, int64) {}},
+		{"its meta page is half in the file", storetest.Large("lost"), func(f *failing, metaPage int64) {
 			must(f.file.WriteAt(make([]byte, 24), metaPage+40))
 		}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			for n := range 4 { // both places for the meta page, and after a mending too
 				f := newFailing(t, t.TempDir())
-				for range n {
-					f.succeeds(string(rune('b' + len(f.want))))
+				for n := range n {
+					o := storetest.Large(string(rune('b' + n))) // a transaction each
+					o.Revision = f.revision + 1
+					commit(t, f.Store, o)
+					f.acknowledged(o)
 				}
-				kept, txid := f.kept, f.txid
-				commit(t, f.Store, storetest.Static("lost"))
-				tc.disk(f, int64(f.txid%2*f.pageSize))
-				f.kept, f.txid, f.failed = kept, txid, errors.New("the flush failed")
+				tc.disk(f, int64(f.loses(tc.lost)%2*f.pageSize))
 
 				f.succeeds("y")
 				f.succeeds("z")
@@ -141,9 +163,8 @@ func TestACommitThatFailedAtItsEndIsUndone(t *testing.T) {
 // From the moment it is mended, both meta pages lead to what was acknowledged.
 func TestMendingLeavesNoOtherState(t *testing.T) {
 	f := newFailing(t, t.TempDir())
-	kept, txid := f.kept, f.txid
-	commit(t, f.Store, storetest.Static("lost"))
-	f.kept, f.txid, f.failed = kept, txid, errors.New("the flush failed")
+	f.loses(storetest.Large("lost"))
+	kept := f.kept
 	if err := f.mend(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +175,38 @@ func TestMendingLeavesNoOtherState(t *testing.T) {
 		}
 	}
 	f.holds()
+}
+
+// What a lap has is in the journal until it is in the tree, whatever goes wrong between.
+func TestALapThatCannotBeTakenOverCostsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		sentence string
+		fail     func(f *failing)
+	}{
+		{"every write of bbolt fails", func(f *failing) { f.file.Close() }},
+		{"no more pages to be had", func(f *failing) { f.db.MaxSize = 1 }},
+		{"bbolt panicked and holds its locks", func(f *failing) {
+			must(f.db.Begin(true))
+			f.fold = make(chan done, 1)
+			f.fold <- done{kept: f.kept, txid: f.txid, wedged: true, err: errors.New("panicked")}
+		}},
+	} {
+		t.Run(tc.sentence, func(t *testing.T) {
+			f := newFailing(t, t.TempDir())
+			for n := range 500 {
+				f.succeeds(fmt.Sprint("before-", n%100))
+				if f.fold != nil && n > 100 {
+					break
+				}
+			}
+			try(t, f.folded())
+			tc.fail(f)
+			for n := range 200 {
+				f.succeeds(fmt.Sprint("after-", n))
+			}
+			f.holds()
+		})
+	}
 }
 
 func TestAFileThatChangedHandsIsNotWritten(t *testing.T) {
@@ -194,9 +247,9 @@ func TestASlowSnapshotDoesNotBlockCommits(t *testing.T) {
 	f.succeeds("b")
 	for n := range 100 { // beyond what the file has now
 		o := storetest.Large("l" + string(rune(n+'0')))
-		o.Revision = f.kept.revision + 1
+		o.Revision = f.revision + 1
 		commit(t, f.Store, o)
-		if err := f.Commit(store.Batch{Revision: f.kept.revision + 1, Delete: []service.ID{o.ID}}); err != nil {
+		if err := f.Commit(store.Batch{Revision: f.revision + 1, Delete: []service.ID{o.ID}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -63,8 +63,8 @@ func TestFilesOfEveryFormatAreRead(t *testing.T) {
 	}
 }
 
-// A version of an older format opens the file as long as nothing is in it that it could
-// not tell, and by no means from then on: one transaction brings both.
+// A version of an older format opens the file as long as nothing is committed to it, and by
+// no means from then on: one transaction brings the format and the journal.
 func TestTheFormatRisesWithTheFirstThingThatNeedsIt(t *testing.T) {
 	owned, disowned := storetest.Static("owned"), storetest.Static("owned")
 	owned.Instance.Owner = "team-1"
@@ -86,19 +86,22 @@ func TestTheFormatRisesWithTheFirstThingThatNeedsIt(t *testing.T) {
 				batch    store.Batch
 				want     byte
 			}{
-				{"nothing changed", store.Batch{}, 1},
-				{"an instance without an owner", store.Batch{Put: []store.Object{storetest.Static("1")}}, 1},
-				{"a definition", store.Batch{Put: []store.Object{storetest.Defined("default", "web")}}, 1},
-				{"an instance with an owner, among others", store.Batch{Put: []store.Object{storetest.Static("2"), owned, storetest.Static("3")}}, 2},
-				{"the owner is gone again", store.Batch{Put: []store.Object{disowned}}, 2},
-				{"the instance too", store.Batch{Delete: []service.ID{owned.ID}}, 2},
+				{"nothing committed", store.Batch{}, 1},
+				{"nothing changed", store.Batch{Revision: 1}, 3},
+				{"an instance without an owner", store.Batch{Revision: 1, Put: []store.Object{storetest.Static("1")}}, 3},
+				{"a definition", store.Batch{Revision: 1, Put: []store.Object{storetest.Defined("default", "web")}}, 3},
+				{"an instance with an owner, among others", store.Batch{Revision: 1, Put: []store.Object{storetest.Static("2"), owned, storetest.Static("3")}}, 3},
+				{"the owner is gone again", store.Batch{Revision: 1, Put: []store.Object{disowned}}, 3},
+				{"the instance too", store.Batch{Revision: 1, Delete: []service.ID{owned.ID}}, 3},
 			} {
 				s := opened(t, dir)
-				txid := s.txid
-				tc.batch.Revision = s.kept.revision + 1
-				try(t, s.Commit(tc.batch))
-				if got := formatOf(t, s); got != tc.want || s.txid != txid+1 {
-					t.Errorf("%s: format %d after %d transactions, want %d after one", tc.sentence, got, s.txid-txid, tc.want)
+				txid, transactions := s.txid, tc.batch.Revision
+				if transactions > 0 {
+					tc.batch.Revision = s.revision + 1
+					try(t, s.Commit(tc.batch))
+				}
+				if got := formatOf(t, s); got != tc.want || s.txid != txid+transactions {
+					t.Errorf("%s: format %d after %d transactions, want %d after %d", tc.sentence, got, s.txid-txid, tc.want, transactions)
 				}
 				copied := restored(t, s)
 				if got := formatOf(t, copied); got != tc.want || copied.kept != s.kept {
@@ -111,16 +114,16 @@ func TestTheFormatRisesWithTheFirstThingThatNeedsIt(t *testing.T) {
 }
 
 func TestACommitThatIsUndoneRaisesNoFormat(t *testing.T) {
-	f := newFailing(t, t.TempDir())
-	kept, txid := f.kept, f.txid
-	lost := storetest.Static("lost")
-	lost.Instance.Owner = "team-1"
-	commit(t, f.Store, lost)
-	f.kept, f.txid, f.failed = kept, txid, errors.New("the flush failed")
-	f.succeeds("b")
-	if got := formatOf(t, f.Store); got != 1 {
-		t.Errorf("got format %d, and no owner was kept", got)
+	f := &failing{T: t, Store: opened(t, t.TempDir())}
+	f.loses(storetest.Static("lost"))
+	if got := formatOf(t, f.Store); got != 3 {
+		t.Errorf("got format %d of the commit that fails", got)
 	}
+	try(t, f.mend())
+	if got := formatOf(t, f.Store); got != 1 {
+		t.Errorf("got format %d, and nothing was kept", got)
+	}
+	f.succeeds("b")
 	f.holds()
 }
 
@@ -210,7 +213,7 @@ func writeFormat(t *testing.T) {
 	commit(t, s, objects...)
 	for n := range 40 { // so that there is a branch
 		o := storetest.Typical(n)
-		o.Revision = s.kept.revision + 1
+		o.Revision = s.revision + 1
 		commit(t, s, o)
 	}
 	var b bytes.Buffer

@@ -2,10 +2,16 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/fnv"
+	"reflect"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/storetest"
+	"github.com/coredns-registry/registry/service"
 )
 
 // What is decoded is what would be encoded: nothing that is accepted loses a part.
@@ -47,9 +53,9 @@ func FuzzFile(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	snapshot()
+	snapshot() // of format 1
 	commit(f, s, storetest.Static("1"), storetest.Defined("default", "web"))
-	snapshot() // of format 1 to here
+	snapshot()
 	for n := range 8 {
 		commit(f, s, storetest.Typical(n))
 	}
@@ -65,6 +71,32 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 		contents(file)
+	})
+}
+
+// What is read of an entry is what would be written: nothing that is accepted loses a part.
+func FuzzEntry(f *testing.F) {
+	for _, o := range storetest.Objects() {
+		if o.ID.ID != "large" {
+			b := store.Batch{Revision: 7, Put: []store.Object{o}, Delete: []service.ID{storetest.Static("1").ID}}
+			f.Add(must(encode(b)).entry)
+		}
+	}
+	f.Fuzz(func(t *testing.T, entry []byte) {
+		revision, records, err := parseEntry(entry, nil)
+		if err != nil {
+			return
+		}
+		again := binary.LittleEndian.AppendUint64(nil, revision)
+		for _, r := range records {
+			if again = appendRecord(again, r.key, r.gone); !r.gone {
+				again = protowire.AppendBytes(again, r.value)
+			}
+		}
+		got, same, err := parseEntry(again, nil)
+		if err != nil || got != revision || !reflect.DeepEqual(same, records) {
+			t.Errorf("got %d, %v, %v; want %d, %v", got, same, err, revision, records)
+		}
 	})
 }
 

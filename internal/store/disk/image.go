@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -14,8 +15,10 @@ type image struct {
 
 	file    io.ReaderAt
 	objects bucket
-	seen    []bool   // the pages that have been read
-	levels  [][]byte // a buffer for each level of the tree
+	journal region // none before journalFormat
+	journaled
+	seen   []bool   // the pages that have been read
+	levels [][]byte // a buffer for each level of the tree
 }
 
 // inspect looks at as much of the file as tells whether it is one of ours and complete.
@@ -76,11 +79,45 @@ func imageOf(f io.ReaderAt, m meta) (*image, error) {
 	if i.kept, err = i.state(meta); err != nil {
 		return nil, err
 	}
-	if i.objects, ok = found[string(objectsBucket)]; !ok || len(found) != 2 {
+	i.revision = i.kept.revision
+	want := 2
+	if i.kept.origin > 0 {
+		want = 3
+	}
+	i.objects, ok = found[string(objectsBucket)]
+	journal, kept := found[string(journalBucket)]
+	if !ok || kept != (want == 3) || len(found) != want {
 		return nil, flaw("it has other buckets than it should")
 	}
-	return i, nil
+	if kept {
+		err = i.readJournal(journal)
+	}
+	return i, err
 }
+
+// readJournal reads the only value of the bucket, which begins at the only place where it
+// can on the page of the bucket's root.
+func (i *image) readJournal(journal bucket) error {
+	values := 0
+	err := i.walk(journal, isValue, func(key, value []byte) (err error) {
+		values++
+		at := int64(journal.root*i.pageSize) + int64(sectorsAt)
+		i.journal = regionIn(i.kept.origin, at, len(value))
+		if i.journal.half == 0 || !bytes.Equal(key, sectorsKey) {
+			return flaw("its journal is not one")
+		}
+		skip := int(i.journal.at - at)
+		i.journaled, err = i.journal.read(value[skip:][:i.journal.size()], i.kept)
+		return err
+	})
+	if err == nil && values != 1 {
+		err = flaw("its journal is not one")
+	}
+	return err
+}
+
+// sectorsAt is where the journal's value begins on its page.
+var sectorsAt = headerSize + elementSize + len(sectorsKey)
 
 // state reads the meta bucket.
 func (i *image) state(meta bucket) (state, error) {
@@ -92,24 +129,54 @@ func (i *image) state(meta bucket) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	if err := checkFormat(values[string(formatKey)]); err != nil {
+	format, err := parseFormat(values[string(formatKey)])
+	if err != nil {
 		return state{}, err
 	}
 	if len(values) != 2 {
 		return state{}, flaw("its meta bucket has other keys than it should")
 	}
-	return decodeState(values[string(stateKey)])
+	is, err := decodeState(values[string(stateKey)])
+	if err == nil && (is.origin > 0) != (format >= journalFormat) {
+		err = flaw("its state is of another format")
+	}
+	return is, err
 }
 
-// read yields the records and checks that they are those of the state.
+// read yields the records, those of the journal in the place of the tree's, and checks that
+// the tree's are those of the state.
 func (i *image) read(visit func(key, value []byte) error) error {
-	is := state{revision: i.kept.revision}
-	err := i.walk(i.objects, isValue, func(key, value []byte) error {
+	is := i.kept
+	is.count, is.sum = 0, 0
+	later := i.records
+	err := i.walk(i.objects, isValue, func(key, value []byte) (err error) {
 		is.add(key, value)
+		order := -1
+		for len(later) > 0 {
+			if order = bytes.Compare(later[0].key, key); order > 0 {
+				break
+			}
+			if err := later[0].visit(visit); err != nil {
+				return err
+			}
+			if later = later[1:]; order == 0 {
+				return nil
+			}
+		}
 		return visit(key, value)
 	})
 	if err == nil && is != i.kept {
 		err = flaw(fmt.Sprintf("its %d records are not the %d that were written", is.count, i.kept.count))
 	}
+	for ; err == nil && len(later) > 0; later = later[1:] {
+		err = later[0].visit(visit)
+	}
 	return err
+}
+
+func (r record) visit(visit func(key, value []byte) error) error {
+	if r.gone {
+		return nil
+	}
+	return visit(r.key, r.value)
 }

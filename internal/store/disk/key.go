@@ -7,11 +7,10 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// encodeKey returns NAMESPACE 0 SERVICE for a definition and NAMESPACE 0 SERVICE 0 ID for
+// appendKey adds NAMESPACE 0 SERVICE for a definition and NAMESPACE 0 SERVICE 0 ID for
 // an instance. No name has a zero byte, so no two objects share a key; and a service's own
 // stands before those of its instances.
-func encodeKey(id service.ID) []byte {
-	b := make([]byte, 0, len(id.Namespace)+len(id.Service)+len(id.ID)+2)
+func appendKey(b []byte, id service.ID) []byte {
 	b = append(b, id.Namespace...)
 	b = append(b, 0)
 	b = append(b, id.Service...)

@@ -23,7 +23,9 @@ func (s *Store) mend() error {
 		return nil
 	case s.file != nil && s.db == nil, s.failed == nil:
 		return errors.New("the store is not loaded, or closed")
-	case !s.mu.TryLock():
+	}
+	s.folded() // if that fails, there is no more to mend than there is
+	if !s.mu.TryLock() {
 		return fmt.Errorf("a snapshot is being taken, and before it ended: %w", s.failed)
 	}
 	defer s.mu.Unlock()
@@ -42,6 +44,7 @@ func (s *Store) mend() error {
 		return err
 	}
 	s.failed, s.wedged = nil, false
+	s.journal.lap = 0 // what is in it may be more than was acknowledged
 	return nil
 }
 

@@ -25,14 +25,15 @@ func (m *message) present(field protowire.Number, v uint64) {
 
 func (m *message) text(field protowire.Number, s string) {
 	if s != "" {
-		m.element(field, s)
+		*m = protowire.AppendTag(*m, field, protowire.BytesType)
+		*m = protowire.AppendString(*m, s)
 	}
 }
 
 // element writes one of several, which may be empty.
-func (m *message) element(field protowire.Number, s string) {
+func (m *message) element(field protowire.Number, b []byte) {
 	*m = protowire.AppendTag(*m, field, protowire.BytesType)
-	*m = protowire.AppendString(*m, s)
+	*m = protowire.AppendBytes(*m, b)
 }
 
 // fields reads a message field by field. What was not written by this version is an

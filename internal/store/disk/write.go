@@ -1,10 +1,10 @@
 package disk
 
 import (
-	"bytes"
-	"slices"
+	"encoding/binary"
 
 	"go.etcd.io/bbolt"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/coredns-registry/registry/internal/store"
 )
@@ -12,65 +12,55 @@ import (
 // write is a batch in the form in which it is kept.
 type write struct {
 	revision uint64
-	puts     []record
-	deletes  [][]byte // keys
-	owners   bool     // some instance has one: that takes ownerFormat
+	entry    []byte   // of the journal
+	records  []record // parts of it
 }
-
-type record struct{ key, value []byte }
 
 // encode fails where a batch holds what the format cannot; no batch of the table does.
 func encode(b store.Batch) (write, error) {
-	w := write{revision: b.Revision, puts: make([]record, len(b.Put)), deletes: make([][]byte, len(b.Delete))}
+	var keys, values message // the next object's
+	entry := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+256*len(b.Put)+64*len(b.Delete)), b.Revision)
 	for n := range b.Put {
-		var err error
-		if w.puts[n], err = encodeObject(&b.Put[n]); err != nil {
+		values = values[:0]
+		if err := values.object(&b.Put[n]); err != nil {
 			return write{}, err
 		}
-		w.owners = w.owners || b.Put[n].Instance != nil && b.Put[n].Instance.Owner != ""
+		keys = appendKey(keys[:0], b.Put[n].ID)
+		entry = appendRecord(entry, keys, false)
+		entry = protowire.AppendBytes(entry, values)
 	}
-	for n, id := range b.Delete {
-		w.deletes[n] = encodeKey(id)
+	for _, id := range b.Delete {
+		keys = appendKey(keys[:0], id)
+		entry = appendRecord(entry, keys, true)
 	}
-	// In the order of the file: bbolt splits a page only at the end of a transaction, and
-	// keys that come in any order go into ever larger pages at the square of their number.
-	slices.SortFunc(w.puts, func(a, b record) int { return bytes.Compare(a.key, b.key) })
-	slices.SortFunc(w.deletes, bytes.Compare)
-	return w, nil
+	_, records, err := parseEntry(entry, make([]record, 0, len(b.Put)+len(b.Delete)))
+	return write{b.Revision, entry, records}, err
 }
 
-// apply makes the changes in a transaction and returns what is kept with them.
-func (w *write) apply(tx *bbolt.Tx) (state, error) {
-	meta, objects := tx.Bucket(metaBucket), tx.Bucket(objectsBucket)
-	is, err := decodeState(meta.Get(stateKey))
-	if err != nil {
-		return state{}, err
-	}
-	is.revision = w.revision
-	for _, key := range w.deletes {
-		is.forget(objects, key)
-		if err := objects.Delete(key); err != nil {
-			return state{}, err
+// apply makes changes in a transaction, which stand in the order of their keys, and brings
+// the state forward by them.
+func apply(tx *bbolt.Tx, is *state, records []record) error {
+	objects := tx.Bucket(objectsBucket)
+	for _, r := range records {
+		if value := objects.Get(r.key); value != nil {
+			is.remove(r.key, value)
 		}
-	}
-	for _, r := range w.puts {
-		is.forget(objects, r.key)
+		if r.gone {
+			if err := objects.Delete(r.key); err != nil {
+				return err
+			}
+			continue
+		}
 		is.add(r.key, r.value)
 		if err := objects.Put(r.key, r.value); err != nil {
-			return state{}, err
+			return err
 		}
 	}
-	if w.owners { // no file is of a higher format, so this lowers none
-		if err := meta.Put(formatKey, []byte{ownerFormat}); err != nil {
-			return state{}, err
-		}
-	}
-	return is, meta.Put(stateKey, is.encode())
+	return nil
 }
 
-// forget takes out of the state what is kept by that key.
-func (s *state) forget(objects *bbolt.Bucket, key []byte) {
-	if value := objects.Get(key); value != nil {
-		s.remove(key, value)
-	}
-}
+// stateOf is what a transaction finds.
+func stateOf(tx *bbolt.Tx) (state, error) { return decodeState(tx.Bucket(metaBucket).Get(stateKey)) }
+
+// putState is the last thing that a transaction does.
+func putState(tx *bbolt.Tx, is state) error { return tx.Bucket(metaBucket).Put(stateKey, is.encode()) }
