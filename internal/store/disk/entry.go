@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 type record struct {
 	key, value []byte
 	gone       bool // it is deleted, and has no value
+	turn       int  // among those that latest sorts
 }
 
 // An entry of the journal is a batch: its revision, 8 bytes, and then of each record
@@ -65,7 +67,12 @@ func parseEntry(b []byte, records []record) (revision uint64, _ []record, err er
 // bbolt wants that order: it splits a page only at the end of a transaction, and keys that
 // come in any order go into ever larger pages at the square of their number.
 func latest(records []record) []record {
-	slices.SortStableFunc(records, func(a, b record) int { return bytes.Compare(a.key, b.key) })
+	for n := range records {
+		records[n].turn = n
+	}
+	slices.SortFunc(records, func(a, b record) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), a.turn-b.turn)
+	})
 	last := records[:0]
 	for n, r := range records {
 		if n+1 == len(records) || !bytes.Equal(r.key, records[n+1].key) {

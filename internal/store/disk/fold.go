@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -33,9 +34,8 @@ func (s *Store) turn() error {
 	s.folding, s.pending = s.pending, nil
 	to := s.kept
 	to.revision, to.lap, to.commits = s.revision, s.journal.lap+1, s.journal.commits
-	records := latest(append([]record(nil), s.folding...))
-	db, is, fold := s.db, done{kept: s.kept, txid: s.txid, used: s.used}, make(chan done, 1)
-	go func() { fold <- takeOver(db, is, records, to) }()
+	db, is, lap, fold := s.db, done{kept: s.kept, txid: s.txid, used: s.used}, s.folding, make(chan done, 1)
+	go func() { fold <- takeOver(db, is, latest(slices.Clone(lap)), to) }()
 	s.fold = fold
 	s.journal.begin(to.lap)
 	return nil
@@ -106,7 +106,7 @@ func (s *Store) rebase(w write) error {
 	if err := s.openThrough(); err != nil {
 		return err
 	}
-	records := latest(append(append(s.folding[:len(s.folding):len(s.folding)], s.pending...), w.records...))
+	records := latest(slices.Concat(s.folding, s.pending, w.records))
 	half, move := 0, false
 	s.writing.Lock()
 	defer s.writing.Unlock()
