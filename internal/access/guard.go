@@ -233,7 +233,7 @@ func isLocal(authority string) bool {
 func (g *Guard) Encrypts() bool { return g.rules.Certificates != nil }
 
 // TLS returns how a connection that begins now is secured. The endpoint must speak TLS.
-func (g *Guard) TLS() *tls.Config { return g.rules.Certificates.config.Load() }
+func (g *Guard) TLS() *tls.Config { return g.rules.Certificates.Config() }
 
 // Look takes up what has changed in the files, and returns what is worth telling. It is to be
 // called every LookEvery, from one goroutine.

@@ -48,13 +48,9 @@ func LoadTLS(cert, key, clientCA string, now time.Time) (*Certificates, error) {
 	return c, nil
 }
 
-// Config returns the configuration of a listener. Each handshake uses the certificate and the
-// authorities of its own moment.
-func (c *Certificates) Config() *tls.Config {
-	config := c.config.Load().Clone()
-	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.config.Load(), nil }
-	return config
-}
+// Config returns the configuration of a connection that begins now. A listener that asks for it
+// at each handshake uses the certificate and the authorities of that moment.
+func (c *Certificates) Config() *tls.Config { return c.config.Load() }
 
 // build returns the configuration for what is in force. What it does not name is right as Go
 // has it: TLS 1.3 where the client knows it, and for TLS 1.2 cipher suites with forward secrecy,

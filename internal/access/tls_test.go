@@ -37,7 +37,9 @@ func newEndpoint(t *testing.T, cert, key, ca string) *endpoint {
 	if e.Certificates, err = LoadTLS(e.cert, e.key, e.ca, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", e.Config())
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return e.Config(), nil },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
