@@ -105,21 +105,21 @@ func (c *call) mayRead(name service.Name) bool {
 	return ok
 }
 
-// mayWriteEach reports whether the caller may write all that are named. Who may not is
+// mayWriteEach reports whether the caller may write each of that many services. Who may not is
 // told of each; field is where the body has it.
-func (c *call) mayWriteEach(names func(yield func(int, service.Name) bool), field func(int) string) bool {
+func (c *call) mayWriteEach(count int, name func(int) service.Name, field func(int) string) bool {
 	if c.caller.Admin {
 		return true
 	}
 	var faults []fault
 	more := 0
-	for n, name := range names {
+	for n := range count {
 		switch {
-		case c.caller.MayWrite(name):
+		case c.caller.MayWrite(name(n)):
 		case len(faults) == maxFaults:
 			more++
 		default:
-			faults = append(faults, fault{field(n), "takes the grant write:" + grantOn(name)})
+			faults = append(faults, fault{field(n), "takes the grant write:" + grantOn(name(n))})
 		}
 	}
 	if more > 0 {
@@ -146,17 +146,6 @@ func grantOn(name service.Name) string { return name.Namespace + "/" + name.Serv
 // by is the caller as the table knows it.
 func (c *call) by() service.Caller {
 	return service.Caller{Name: c.caller.Name, Admin: c.caller.Admin, From: c.from.Addr()}
-}
-
-// namesOf yields the services that changes are about.
-func namesOf(changes []service.Change) func(yield func(int, service.Name) bool) {
-	return func(yield func(int, service.Name) bool) {
-		for n := range changes {
-			if !yield(n, changes[n].ID.Name) {
-				return
-			}
-		}
-	}
 }
 
 // audit has the request noted if it is one of those that are.

@@ -31,7 +31,8 @@ func postBatch(c *call) {
 		return
 	}
 	c.isAbout(changes)
-	if !c.mayWriteEach(namesOf(changes), func(n int) string { return fmt.Sprintf("operations[%d]", n) }) {
+	name := func(n int) service.Name { return changes[n].ID.Name }
+	if !c.mayWriteEach(len(changes), name, func(n int) string { return fmt.Sprintf("operations[%d]", n) }) {
 		return
 	}
 	results, revision, err := c.registry.Apply(c.by(), changes, c.arrived)

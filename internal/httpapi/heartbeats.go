@@ -25,7 +25,7 @@ func postHeartbeats(c *call) {
 		c.failFaults(w.code(), w.faults)
 		return
 	}
-	if !c.mayWriteEach(namesOfIDs(ids), identityField) {
+	if !c.mayWriteEach(len(ids), func(n int) service.Name { return ids[n].Name }, identityField) {
 		return
 	}
 	renewed := 0
@@ -54,16 +54,6 @@ func postHeartbeats(c *call) {
 }
 
 func identityField(n int) string { return fmt.Sprintf("instances[%d]", n) }
-
-func namesOfIDs(ids []service.ID) func(yield func(int, service.Name) bool) {
-	return func(yield func(int, service.Name) bool) {
-		for n := range ids {
-			if !yield(n, ids[n].Name) {
-				return
-			}
-		}
-	}
-}
 
 // identities reads which instances are meant. Names that no instance can have are no
 // fault here, as in the path of a heartbeat: those instances are unknown.

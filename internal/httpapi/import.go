@@ -53,7 +53,7 @@ func postImport(c *call) {
 	case len(w.faults) > 0:
 		c.failFaults(w.code(), w.faults)
 	case !c.admittedStill():
-	case c.mayWriteEach(namesOf(w.changes), w.elementOf):
+	case c.mayWriteEach(len(w.changes), func(n int) service.Name { return w.changes[n].ID.Name }, w.elementOf):
 		c.merge(w, dry)
 	}
 }
