@@ -63,9 +63,6 @@ func (c *Caller) MayRead(n service.Name) bool { return c.may(n, read) }
 // MayWrite reports whether the caller may change the service and its instances.
 func (c *Caller) MayWrite(n service.Name) bool { return c.may(n, write) }
 
-// MayReadAll reports whether the caller may be shown every service: nothing need be left out.
-func (c *Caller) MayReadAll() bool { return c.MayReadNamespace(anyName) }
-
 // MayReadNamespace reports whether the caller may be shown every service of the namespace.
 func (c *Caller) MayReadNamespace(namespace string) bool {
 	return c.MayRead(service.Name{Namespace: namespace, Service: anyName})

@@ -63,7 +63,7 @@ func TestGrantsAllowWhatTheySayAndNothingElse(t *testing.T) {
 			}
 			every = every && all
 		}
-		if got := c.MayReadAll(); got != every {
+		if got := c.MayReadNamespace(anyName); got != every {
 			t.Fatalf("%+v: may read all: got %v, want %v", grants, got, every)
 		}
 		if got := c.MayWriteSome(); got != someWritten {
@@ -105,7 +105,7 @@ func TestCallersWithoutAFile(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			if tc.c.Admin != tc.admin || tc.c.MayWrite(n) != tc.write || tc.c.MayRead(n) != tc.write ||
-				tc.c.MayReadAll() != tc.all || tc.c.MayReadSome("prod") != tc.inside {
+				tc.c.MayReadNamespace(anyName) != tc.all || tc.c.MayReadSome("prod") != tc.inside {
 				t.Errorf("got %+v", tc.c)
 			}
 		})
