@@ -58,12 +58,14 @@ func reportAudit(err error) {
 
 // asksForCredentials reports whether the endpoint tells its callers apart.
 func (s *Shared) asksForCredentials() bool {
-	return s.Tokens != nil || s.TLS != nil && s.TLS.ClientCA != ""
+	return s.Tokens != nil || s.asksForCertificates()
 }
+
+func (s *Shared) asksForCertificates() bool { return s.TLS != nil && s.TLS.ClientCA != "" }
 
 // accepts refuses tokens that nobody could use.
 func (s *Shared) accepts(t *access.Tokens) error {
-	if t.UsesCertificates() && (s.TLS == nil || s.TLS.ClientCA == "") {
+	if t.UsesCertificates() && !s.asksForCertificates() {
 		return fmt.Errorf("there are cert credentials, and no client is asked for a certificate: write `tls CERT KEY CLIENT_CA`")
 	}
 	return nil
