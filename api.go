@@ -19,8 +19,7 @@ import (
 type api struct {
 	*Registry
 	blocks *blocks
-	dir    string      // of the store; empty where the table is in memory
-	kept   store.Store // nil where it is in memory
+	kept   store.Store // nil where the table is in memory
 }
 
 // blocks are the server blocks that answer from one table, in the order of the Corefile.
@@ -54,7 +53,7 @@ func (a *api) Names(view *table.View, i *table.Instance) []string {
 
 // Store names where the table survives.
 func (a *api) Store() string {
-	if a.dir != "" {
+	if a.kept != nil {
 		return "disk"
 	}
 	return "memory"
@@ -76,7 +75,7 @@ func (a *api) Snapshot(w io.Writer) error {
 
 // Evictions says what the eviction budget holds back.
 func (a *api) Evictions() httpapi.Evictions {
-	rule := a.rules.Load().eviction
+	rule := a.rules.Load().evictionRule()
 	e := httpapi.Evictions{
 		Leased:  a.leases.Len(),
 		Percent: rule.Percent,

@@ -29,8 +29,7 @@ type endpoint struct {
 
 	watchers atomic.Int64 // clients that follow the table
 
-	encrypts bool                         // it speaks TLS
-	guard    atomic.Pointer[access.Guard] // who decides what may be done; of the generation that came first
+	guard atomic.Pointer[access.Guard] // who decides what may be done; of the generation that came first
 
 	holders []*holder // in the order in which they came; guarded by endpoints.mu
 	blocks  blocks
@@ -57,7 +56,7 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the registration endpoint: %w", err), closeStore(in))
 	}
-	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in), encrypts: guard.Encrypts()}
+	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in)}
 	e.guard.Store(guard)
 	e.run()
 	if in != nil {
@@ -65,7 +64,7 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 			return nil, errors.Join(err, listener.Close(), e.stop())
 		}
 	}
-	e.server = httpapi.New(&api{e.registry, &e.blocks, config.Dir, in}, httpapi.Options{
+	e.server = httpapi.New(&api{e.registry, &e.blocks, in}, httpapi.Options{
 		TLS:      e.tls(),
 		Guard:    e.guard.Load,
 		Observe:  observeRequests(config.Listen),
@@ -78,7 +77,7 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 		}
 	})
 	scheme := "http"
-	if e.encrypts {
+	if guard.Encrypts() {
 		scheme = "https"
 	}
 	log.Infof("Registration endpoint on %s://%s", scheme, listener.Addr())
@@ -88,7 +87,7 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 // tls returns how connections are secured, by whoever decides that when they begin; nil
 // where they are not.
 func (e *endpoint) tls() *tls.Config {
-	if !e.encrypts {
+	if !e.guard.Load().Encrypts() {
 		return nil
 	}
 	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {

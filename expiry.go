@@ -17,6 +17,11 @@ type Eviction struct {
 	Floor   int
 }
 
+// evictionRule is what the eviction budget goes by.
+func (r *Rules) evictionRule() lease.Rule {
+	return lease.Rule{Percent: r.Eviction.Percent, Floor: r.Eviction.Floor, Span: r.Leases.Default}
+}
+
 var defaultEviction = Eviction{Percent: 20, Floor: 10}
 
 // evictions is the state of the eviction budget. Expire writes it, anybody reads held and
@@ -92,7 +97,7 @@ func (r *Registry) Expire() {
 // budget holds back.
 func (r *Registry) due(now lease.Time) []any {
 	e := &r.evictions
-	rule := r.rules.Load().eviction
+	rule := r.rules.Load().evictionRule()
 	e.budget.SetRule(rule)
 	leased := r.leases.Len()
 	due := r.leases.Due(now, e.budget.Allows(leased, now))

@@ -77,7 +77,7 @@ func (e *endpoint) mayChange(g *generation, config *Config) error {
 	if e.dir != config.Dir {
 		return fmt.Errorf("the store of %s cannot change while it runs: restart to go from %s to %s", e.listen, storeName(e.dir), storeName(config.Dir))
 	}
-	if e.encrypts != (g.shared[e.listen].TLS != nil) {
+	if e.guard.Load().Encrypts() != (g.shared[e.listen].TLS != nil) {
 		return fmt.Errorf("tls of %s cannot be switched on or off while it runs: restart", e.listen)
 	}
 	return nil

@@ -54,7 +54,6 @@ var defaultRules = Rules{Leases: defaultLeases, Eviction: defaultEviction, Limit
 // rules are those in force. They may be replaced while the registry runs.
 type rules struct {
 	Rules
-	eviction lease.Rule
 
 	// cachedUntil is when the last answer goes out of date that was given while the TTL
 	// was longer.
@@ -127,10 +126,7 @@ func (r *Registry) Check(c *service.Change) []service.Fault {
 
 // setRules replaces what changes are judged by.
 func (r *Registry) setRules(to Rules) {
-	is := &rules{
-		Rules:    to,
-		eviction: lease.Rule{Percent: to.Eviction.Percent, Floor: to.Eviction.Floor, Span: to.Leases.Default},
-	}
+	is := &rules{Rules: to}
 	if was := r.rules.Load(); was != nil {
 		is.cachedUntil = was.cachedUntil
 		if to.TTL < was.TTL {
