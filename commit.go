@@ -19,6 +19,15 @@ type pending struct {
 	done chan struct{} // closed when the two above say what became of it
 }
 
+func (q *pending) isDone() bool {
+	select {
+	case <-q.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // lane lets one writer at a time to the table.
 type lane chan struct{}
 
@@ -38,8 +47,8 @@ func (l lane) try() bool {
 }
 
 // commit makes the changes of all the requests: drafts each on what the one before makes
-// of the table, has the store keep them together, and publishes them one by one. A slow
-// store so costs each request time, and all of them no more than one. The caller is in the lane.
+// of the table, has the store keep them together, and publishes them. A slow store so costs
+// each request time, and all of them no more than one. The caller is in the lane.
 func (r *Registry) commit(group []*pending) {
 	defer func() {
 		for _, q := range group {
@@ -54,21 +63,27 @@ func (r *Registry) commit(group []*pending) {
 		}
 		return
 	}
-	snapshot := state.Snapshot
+	snapshot, begin := state.Snapshot, state.Edit
 	for _, q := range group {
-		r.judge(q, snapshot)
+		if len(q.changes) > 1 { // its draft may have to be thrown away half made
+			begin = snapshot.Edit
+		}
+		r.judge(q, begin)
 		if q.err == nil && q.draft.Changed() {
 			snapshot, q.events = q.draft.Done()
+			begin = q.draft.Then
 		}
 	}
 	if err := r.store.keep(state.Snapshot, snapshot, group); err != nil {
 		r.refuse(group, state.Snapshot, err)
 	}
+	var all []*transaction
 	for _, q := range group {
 		if q.err == nil {
-			r.publish(q.transaction)
+			all = append(all, q.transaction)
 		}
 	}
+	r.publish(all)
 }
 
 // gather takes the requests that go next. Where they cost a flush, those that are about to
@@ -109,9 +124,9 @@ func (r *Registry) renewed(state *table.State, by service.Caller, changes []serv
 	return t
 }
 
-// judge drafts a request on a snapshot.
-func (r *Registry) judge(q *pending, s *table.Snapshot) {
-	q.transaction, q.err = r.draft(s, q.by, q.changes), nil
+// judge drafts a request on the draft that begin begins.
+func (r *Registry) judge(q *pending, begin func() *table.Draft) {
+	q.transaction, q.err = r.draft(begin, q.by, q.changes), nil
 	if len(q.faults) > 0 {
 		q.err = &service.Invalid{Faults: q.faults}
 	}
@@ -129,12 +144,12 @@ func (r *Registry) Settle() {
 	}
 }
 
-// draft makes the changes on a draft of the snapshot, and renews the leases of instances
+// draft makes the changes on the draft that begin begins, and renews the leases of instances
 // that they leave as they are. A lease may end at any moment; where one does that the
 // draft relied on, the changes are judged once more, without it.
-func (r *Registry) draft(s *table.Snapshot, by service.Caller, changes []service.Change) *transaction {
+func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes []service.Change) *transaction {
 	for {
-		t := r.begin(s, by)
+		t := r.begin(begin(), by)
 		for n := range changes {
 			t.apply(n, &changes[n])
 		}
@@ -150,7 +165,7 @@ func (r *Registry) draft(s *table.Snapshot, by service.Caller, changes []service
 func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
 	for _, q := range group {
 		if q.err != nil || !q.draft.Changed() {
-			r.judge(q, stays)
+			r.judge(q, stays.Edit)
 		}
 		if q.err == nil && q.draft.Changed() {
 			q.err = fmt.Errorf("%w: %w", service.ErrNotKept, err)
@@ -158,12 +173,26 @@ func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
 	}
 }
 
-// publish makes a transaction's changes visible. The caller is in the lane.
-func (r *Registry) publish(t *transaction) {
-	if !t.draft.Changed() {
+// publish makes the changes of transactions visible, each of which was drafted on the one
+// before. The caller is in the lane.
+func (r *Registry) publish(all []*transaction) {
+	var drafts []*table.Draft
+	for _, t := range all {
+		if t.draft.Changed() {
+			drafts = append(drafts, t.draft)
+		}
+	}
+	if len(drafts) == 0 {
 		return
 	}
-	r.table.Publish(t.draft.Done())
+	r.table.PublishAll(drafts)
+	for _, t := range all {
+		r.published(t)
+	}
+}
+
+// published does what can only be done once a transaction is visible.
+func (r *Registry) published(t *transaction) {
 	// It was answered until now, and by the rules of now: the store may have taken long.
 	t.wall, t.rules = r.now().UTC(), r.rules.Load()
 	for n := range t.results {

@@ -128,12 +128,12 @@ func (r *Registry) dropEnded() {
 	if len(gone) == 0 {
 		return
 	}
-	t := r.begin(r.table.Load().Snapshot, service.Caller{})
+	t := r.begin(r.table.Load().Edit(), service.Caller{})
 	for _, i := range gone {
 		if t.expire(i) {
 			r.metrics.expiries.Inc()
 			r.store.owe(i.ID)
 		}
 	}
-	r.publish(t)
+	r.publish([]*transaction{t})
 }

@@ -29,11 +29,11 @@ type transaction struct {
 	registrations, deregistrations int // of instances, for the metrics
 }
 
-func (r *Registry) begin(s *table.Snapshot, by service.Caller) *transaction {
+func (r *Registry) begin(d *table.Draft, by service.Caller) *transaction {
 	return &transaction{
 		by:    by,
 		rules: r.rules.Load(),
-		draft: s.Edit(),
+		draft: d,
 		at:    r.clock.Now(),
 		wall:  r.now().UTC(),
 	}

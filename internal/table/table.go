@@ -49,18 +49,7 @@ func (t *Table) Load() *State { return t.state.Load() }
 // Publish replaces what is published by a snapshot that was drafted on it. Queries
 // see it from here on; then watchers are told the events.
 func (t *Table) Publish(s *Snapshot, events []Event) {
-	was := t.state.Load()
-	commit := &Commit{Revision: s.Revision, Events: events, grown: make(chan struct{})}
-
-	t.kept += len(events)
-	oldest := was.oldest
-	was.newest.next = commit // before it may become the oldest
-	for oldest.next != nil && t.kept-len(oldest.next.Events) >= keptEvents {
-		oldest = oldest.next
-		t.kept -= len(oldest.Events)
-	}
-	t.state.Store(&State{Snapshot: s, offset: was.offset, newest: commit, oldest: oldest})
-	close(was.newest.grown)
+	t.PublishAll([]*Draft{{next: s, events: events}})
 }
 
 // Serial returns the revision as the serial number of a zone, which has 32 bits and is
