@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -95,7 +96,7 @@ func (d *Definition) check(f *faults) {
 func checkAddresses(f *faults, field string, addrs []netip.Addr) {
 	seen := make(map[netip.Addr]int, len(addrs))
 	for i, a := range addrs {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		at := field + "[" + strconv.Itoa(i) + "]"
 		switch {
 		case !a.IsValid():
 			f.add(at, "is no IP address")
@@ -118,7 +119,7 @@ func checkAddresses(f *faults, field string, addrs []netip.Addr) {
 func checkPorts(f *faults, ports []Port) {
 	seen := make(map[Port]int, len(ports))
 	for i, p := range ports {
-		at := fmt.Sprintf("ports[%d]", i)
+		at := "ports[" + strconv.Itoa(i) + "]"
 		if p.Number == 0 {
 			f.add(at+".port", "is missing or out of range: it is 1 to 65535")
 		}
