@@ -14,6 +14,9 @@ import (
 // maxOperations is how many operations a batch may have (contract, section 3).
 const maxOperations = 1000
 
+// leastOperation is how many bytes an operation has that nothing is wrong with.
+const leastOperation = len(`{"op":"heartbeat","namespace":"n","service":"s","id":"i"}`)
+
 var (
 	batchFields     = fields{read: []string{"operations"}}
 	operationFields = fields{read: []string{"op", "namespace", "service", "id", "instance", "status"}}
@@ -73,7 +76,8 @@ func batchResult(b []byte, op service.Op, result table.Result, revision uint64) 
 // batch reads a batch. If there is a fault, then every operation that could be read is
 // checked, so that all faults are told together.
 func (w *walker) batch(check func(*service.Change) []service.Fault) []service.Change {
-	var operations []operation
+	var changes []service.Change
+	unread := make(map[int]bool) // not enough of it for check
 	n, listed := 0, false
 	ok := w.object(&batchFields, func(string) {
 		listed = true
@@ -82,7 +86,14 @@ func (w *walker) batch(check func(*service.Change) []service.Fault) []service.Ch
 				w.skip() // one fault says it all
 				return
 			}
-			operations = append(operations, w.operation())
+			if changes == nil {
+				changes = make([]service.Change, 0, min(w.size/leastOperation+1, maxOperations))
+			}
+			change, ok := w.operation()
+			changes = append(changes, change)
+			if !ok {
+				unread[i] = true
+			}
 		}); ok && (n == 0 || n > maxOperations) {
 			w.note("has %d operations: a batch has 1 to %d", n, maxOperations)
 		}
@@ -91,28 +102,18 @@ func (w *walker) batch(check func(*service.Change) []service.Fault) []service.Ch
 		w.noteMember("operations", "is missing: a batch has 1 to %d", maxOperations)
 	}
 	if len(w.faults) > 0 && !w.broken {
-		w.checkOperations(operations, check)
-	}
-	changes := make([]service.Change, len(operations))
-	for i := range operations {
-		changes[i] = operations[i].Change
+		w.checkOperations(changes, unread, check)
 	}
 	return changes
 }
 
-// operation is one change of a batch, and how much of it could be read.
-type operation struct {
-	service.Change
-	unread bool // not enough of it for Check
-}
-
-// operation reads one operation. Which fields it needs its op decides:
+// operation reads one operation, and reports whether enough of it could be read for it to be
+// checked. Which fields it needs its op decides:
 //
 //	register              instance
 //	status                status
 //	deregister heartbeat  neither
-func (w *walker) operation() operation {
-	var o operation
+func (w *walker) operation() (o service.Change, read bool) {
 	var op string
 	var given [2]bool // instance, status
 	named := true
@@ -137,14 +138,13 @@ func (w *walker) operation() operation {
 	place := slices.Index(service.BatchOps, op)
 	switch {
 	case !ok:
-		o.unread = true
-		return o
+		return o, false
 	case place < 0:
 		if named {
 			w.noteMember("op", "%q is no operation: it is one of %s", op, strings.Join(service.BatchOps, ", "))
 		}
 		o.Op = service.Deregister // which is checked for its names alone
-		return o
+		return o, true
 	}
 	o.Op = service.Op(place)
 	w.only(&o, "instance", given[0], o.Op == service.Register)
@@ -152,11 +152,11 @@ func (w *walker) operation() operation {
 	if o.Op == service.Register && o.Instance == nil {
 		o.Op = service.Deregister // the fault is noted: what is left are the names
 	}
-	return o
+	return o, true
 }
 
 // only notes a field that an operation has and may not have, or needs and has not.
-func (w *walker) only(o *operation, field string, given, wanted bool) {
+func (w *walker) only(o *service.Change, field string, given, wanted bool) {
 	switch {
 	case given && !wanted:
 		w.noteMember(field, "does not belong to the operation %q", o.Op)
@@ -167,14 +167,14 @@ func (w *walker) only(o *operation, field string, given, wanted bool) {
 
 // checkOperations notes what is wrong with operations by themselves, besides the faults
 // that are noted already.
-func (w *walker) checkOperations(operations []operation, check func(*service.Change) []service.Fault) {
+func (w *walker) checkOperations(changes []service.Change, unread map[int]bool, check func(*service.Change) []service.Fault) {
 	known := knownFields(w.faults)
-	for i := range operations {
-		if operations[i].unread {
+	for i := range changes {
+		if unread[i] {
 			continue
 		}
-		for _, f := range check(&operations[i].Change) {
-			field := operationField(i, operations[i].Op, f.Field)
+		for _, f := range check(&changes[i]) {
+			field := operationField(i, changes[i].Op, f.Field)
 			if !known[field] {
 				was := w.enter(field)
 				w.note("%s", f.Message)

@@ -20,6 +20,9 @@ const (
 // body reads the body into c.in and begins a walk over it. Where it may not be read the
 // request is answered, and it reports false.
 func (c *call) body(limit int) (*walker, bool) {
+	if limit > maxBody && c.r.ContentLength > int64(cap(c.in)) {
+		c.in = largeBuffer()
+	}
 	if !c.readable() || !c.read(limit) {
 		return nil, false
 	}

@@ -46,6 +46,20 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 // largest ordinary body.
 const keptBuffer = maxBody
 
+// large are the buffers of large bodies, for those that will be large too. It is no part of a
+// call, since a call may last as long as a watcher does.
+var large sync.Pool
+
+func keepLarge(b []byte) { large.Put(&b) }
+
+// largeBuffer returns one that was kept, if there is one.
+func largeBuffer() []byte {
+	if b, ok := large.Get().(*[]byte); ok {
+		return *b
+	}
+	return nil
+}
+
 // serve is the door: every request comes through here.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c := calls.Get().(*call)
@@ -99,6 +113,7 @@ func (c *call) observe() {
 func (c *call) release() {
 	in, out := c.in[:0], c.out[:0]
 	if cap(in) > keptBuffer {
+		keepLarge(in)
 		in = nil
 	}
 	if cap(out) > keptBuffer {
