@@ -48,8 +48,9 @@ func (l *Limits) of(kind string) *int {
 
 const limitKinds = "instances, services, namespaces, instances-per-service, requests-per-second"
 
-// room reports whether a draft has room for an object, which it has for every one that it
-// holds already: what is there when a limit is lowered may stay and be renewed.
+// room reports whether a draft has room for a service, or for an instance that it does not
+// hold. One that it holds is not to be asked for, and a service that it holds has room: what is
+// there when a limit is lowered may stay and be renewed.
 func (l *Limits) room(d *table.Draft, id service.ID) error {
 	full := func(where string, has int, what string) error {
 		return fmt.Errorf("is one too many: %s has %d %s, and that is the limit", where, has, what)
@@ -64,7 +65,7 @@ func (l *Limits) room(d *table.Draft, id service.ID) error {
 			return full("the table", services, "services")
 		}
 	}
-	if id.ID == "" || d.Instance(id) != nil {
+	if id.ID == "" {
 		return nil
 	}
 	if instances >= most(l.Instances) {

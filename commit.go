@@ -109,16 +109,22 @@ func (r *Registry) renewed(state *table.State, by service.Caller, changes []serv
 	if state == nil {
 		return nil
 	}
-	t := &transaction{by: by, rules: r.rules.Load(), at: r.clock.Now()}
+	var t *transaction
 	for n := range changes {
-		i := state.Instance(changes[n].ID)
-		if i == nil || i.Lease.Ended() || !t.repeats(&changes[n], i) {
+		i := living(state.Instance(changes[n].ID))
+		if i == nil {
+			return nil // most that do not repeat anything are of an instance that is new
+		}
+		if t == nil {
+			t = &transaction{by: by, rules: r.rules.Load(), at: r.clock.Now()}
+		}
+		if !t.repeats(&changes[n], i) {
 			return nil
 		}
 		t.renewed = append(t.renewed, i.Lease)
 		t.results = append(t.results, table.Result{Revision: i.Revision, Instance: i, View: state.Service(i.Name)})
 	}
-	if !t.renewAll() {
+	if t == nil || !t.renewAll() {
 		return nil
 	}
 	return t
@@ -150,6 +156,7 @@ func (r *Registry) Settle() {
 func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes []service.Change) *transaction {
 	for {
 		t := r.begin(begin(), by)
+		t.results = make([]table.Result, 0, len(changes))
 		for n := range changes {
 			t.apply(n, &changes[n])
 		}

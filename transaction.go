@@ -103,7 +103,8 @@ func (t *transaction) do(c *service.Change) (table.Result, error) {
 // register puts an instance there. One that says what is known already renews the lease
 // and changes nothing.
 func (t *transaction) register(c *service.Change) (table.Result, error) {
-	was := t.living(c.ID)
+	there := t.draft.Instance(c.ID)
+	was := living(there)
 	if err := t.may(c, was); err != nil {
 		return table.Result{}, err
 	}
@@ -120,8 +121,10 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 		is.Lease = lease.New(is, is.Instance.Lease.Duration(), t.at)
 		t.granted = append(t.granted, is.Lease)
 	}
-	if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
-		return table.Result{}, err
+	if there == nil { // what is there has room already
+		if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
+			return table.Result{}, err
+		}
 	}
 	t.draft.Put(is)
 	t.registrations++
@@ -280,10 +283,9 @@ func (t *transaction) expire(ended *table.Instance) bool {
 	return i != nil && i.Lease == ended.Lease && t.draft.Remove(i.ID) != nil
 }
 
-// living returns the instance of that id; nil where there is none, or where its lease
-// has ended and it is only not yet taken away.
-func (t *transaction) living(id service.ID) *table.Instance {
-	i := t.draft.Instance(id)
+// living returns the instance; nil where there is none, or where its lease has ended and it
+// is only not yet taken away.
+func living(i *table.Instance) *table.Instance {
 	if i == nil || i.Lease.Ended() {
 		return nil
 	}
@@ -292,7 +294,7 @@ func (t *transaction) living(id service.ID) *table.Instance {
 
 // existing returns the instance that a change is about and that must be there.
 func (t *transaction) existing(c *service.Change) (*table.Instance, error) {
-	i := t.living(c.ID)
+	i := living(t.draft.Instance(c.ID))
 	if i == nil {
 		return nil, fmt.Errorf("instance %s: %w: register it first", c.ID, service.ErrNotFound)
 	}
