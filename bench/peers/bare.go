@@ -2,14 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // A bare server does nothing with a request but what any server in Go must: it is what the
-// endpoint is held against.
+// endpoint is held against. It refuses the JSON that the endpoint refuses, with the same library:
+// what is repeated, unknown or no UTF-8. It answers with the same headers and the same object.
 
 type bareInstance struct {
 	Namespace    string            `json:"namespace,omitempty"`
@@ -17,7 +19,11 @@ type bareInstance struct {
 	ID           string            `json:"id,omitempty"`
 	Addresses    []string          `json:"addresses"`
 	Ports        []barePort        `json:"ports,omitempty"`
-	Metadata     map[string]string `json:"metadata,omitempty"`
+	Hostname     string            `json:"hostname,omitempty"`
+	Weight       *int              `json:"weight,omitempty"`
+	Priority     int               `json:"priority"`
+	Zone         string            `json:"zone,omitempty"`
+	Metadata     map[string]string `json:"metadata"`
 	LeaseSeconds int               `json:"leaseSeconds"`
 	Status       string            `json:"status"`
 	Revision     uint64            `json:"revision"`
@@ -45,25 +51,27 @@ func serveBare(args []string) error {
 // bareRegister reads an instance and answers with one as the registry does.
 func bareRegister(w http.ResponseWriter, r *http.Request) {
 	var i bareInstance
-	if err := json.NewDecoder(r.Body).Decode(&i); err != nil {
+	if err := json.UnmarshalRead(r.Body, &i, json.RejectUnknownMembers(true)); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	i.Namespace, i.Service, i.ID = r.PathValue("namespace"), r.PathValue("service"), r.PathValue("id")
-	i.Status, i.Revision = "up", uint64(now.UnixMilli())
+	i.Hostname, i.Status, i.Revision = i.ID, "up", uint64(now.UnixMilli())
 	i.RegisteredAt, i.ExpiresAt = now, now.Add(time.Duration(i.LeaseSeconds)*time.Second)
 	service := i.Service + "." + i.Namespace + ".svc." + zone
-	i.Names = []string{service, i.ID + "." + service}
+	i.Names = []string{service}
 	for _, p := range i.Ports {
 		i.Names = append(i.Names, "_"+p.Name+"._"+p.Protocol+"."+service)
 	}
+	i.Names = append(i.Names, i.ID+"."+service)
 	text, err := json.Marshal(i)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.Header().Set("ETag", `"`+strconv.FormatUint(i.Revision, 10)+`"`)
 	w.WriteHeader(http.StatusCreated)
 	w.Write(text)

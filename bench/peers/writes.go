@@ -132,7 +132,7 @@ func writesSection(all []*writing, flushes []float64, seen, kept visibility) sec
 	line("memory", seen)
 	line("disk", kept)
 	return section{
-		paragraph("Requests over 32 connections that are kept alive, each of which waits for its answer; 4 connections for batches. The bare server is Go's net/http: it answers heartbeats with 204, and reads and writes the JSON of a registration with encoding/json. The disk is that of the directory for temporary files."),
+		paragraph("Requests over 32 connections that are kept alive, each of which waits for its answer; 4 connections for batches. The bare server is Go's net/http: it answers heartbeats with 204, and reads and writes the JSON of a registration with the strict library that the registry has, by reflection. The disk is that of the directory for temporary files."),
 		t, r,
 		paragraph("From the moment at which the answer 201 has come to that at which an answer of DNS with the instance has:"), v,
 	}
