@@ -172,12 +172,12 @@ func (w *walker) pairs(each func(name, value string)) {
 	}
 	var names []string
 	for w.more('}') {
-		token, err := w.decoder.ReadToken()
+		quoted, err := w.decoder.ReadValue()
 		if err != nil {
 			w.breaks(err)
 			return
 		}
-		name := token.String()
+		name := w.unquote(quoted)
 		names = append(names, name)
 		was := w.enter(name)
 		if value, ok := w.text(); ok {
@@ -200,12 +200,21 @@ func (w *walker) text() (value string, ok bool) {
 	if !w.is('"', "a string") {
 		return "", false
 	}
-	token, err := w.decoder.ReadToken()
+	quoted, err := w.decoder.ReadValue()
 	if err != nil {
 		w.breaks(err)
 		return "", false
 	}
-	return token.String(), true
+	return w.unquote(quoted), true
+}
+
+// unquote returns what a string says, which the decoder has found valid.
+func (w *walker) unquote(quoted []byte) string {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') >= 0 {
+		plain, _ = jsontext.AppendUnquote(nil, quoted)
+	}
+	return w.words.of(plain)
 }
 
 // integer reads a whole number between low and high. One beyond them is a fault of

@@ -22,6 +22,7 @@ type walker struct {
 	decoder *jsontext.Decoder
 	source  bytes.Buffer
 	size    int // of the body
+	words   *words
 
 	path   []byte // of the value that is being read: "ports[0].port"
 	faults []fault
@@ -54,7 +55,7 @@ func (w *walker) reset(body []byte) {
 // the walk; which one it was the reader must know.
 func (w *walker) begin(body io.Reader) {
 	if w.decoder == nil {
-		w.decoder = new(jsontext.Decoder)
+		w.decoder, w.words = new(jsontext.Decoder), new(words)
 	}
 	w.decoder.Reset(body, duplicates...)
 	w.path, w.faults = w.path[:0], nil
