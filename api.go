@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // api is the registry as the endpoint sees it: the table, and the server blocks that
@@ -120,10 +123,30 @@ func version() string {
 	return "(devel)"
 }
 
-// observeRequests returns what counts the requests to an endpoint.
+// observeRequests returns what counts the requests to an endpoint. There are few routes and
+// codes: what counts each of them is looked up once.
 func observeRequests(endpoint string) func(route string, code int, took time.Duration) {
+	type outcome struct {
+		route string
+		code  int
+	}
+	type counted struct {
+		total    prometheus.Counter
+		duration prometheus.Observer
+	}
+	var mu sync.RWMutex
+	known := make(map[outcome]counted) // guarded by mu
 	return func(route string, code int, took time.Duration) {
-		requestsTotal.WithLabelValues(endpoint, route, strconv.Itoa(code)).Inc()
-		requestDuration.WithLabelValues(endpoint, route).Observe(took.Seconds())
+		mu.RLock()
+		c, ok := known[outcome{route, code}]
+		mu.RUnlock()
+		if !ok {
+			c = counted{requestsTotal.WithLabelValues(endpoint, route, strconv.Itoa(code)), requestDuration.WithLabelValues(endpoint, route)}
+			mu.Lock()
+			known[outcome{route, code}] = c
+			mu.Unlock()
+		}
+		c.total.Inc()
+		c.duration.Observe(took.Seconds())
 	}
 }
