@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -26,7 +25,6 @@ func getInstance(c *call) {
 
 func putInstance(c *call) {
 	change := service.Change{Op: service.Register, ID: c.id}
-	change.ID.ID = strings.Clone(c.id.ID) // an instance must not keep all of the request's line
 	var ok bool
 	if change.If, ok = c.precondition(); !ok {
 		return
