@@ -1,12 +1,16 @@
 package registry
 
 import (
+	"bytes"
 	"fmt"
+	golog "log"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+
+	clog "github.com/coredns/coredns/plugin/pkg/log"
 )
 
 // openGuard returns who decides what may be done at an endpoint. It reads the files that the
@@ -39,13 +43,26 @@ func openGuard(listen string, s *Shared) (*access.Guard, error) {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
 	}
+	rules.AuditLog = access.NewScribe(logAudit)
 	rules.Audit = access.NewAudit(func(now time.Time, line []byte) {
-		log.Infof("audit %s", line)
+		rules.AuditLog.Write(line)
 		if rules.AuditFile != nil {
 			rules.AuditFile.Write(now, line)
 		}
 	})
 	return access.NewGuard(rules), nil
+}
+
+// logAudit writes lines of the audit to the log. Where that puts nothing before a line but the
+// level and the plugin, all go with one write.
+func logAudit(lines []byte) {
+	if clog.IsJSON() || golog.Flags() != 0 || golog.Prefix() != "" {
+		for line := range bytes.Lines(lines) {
+			log.Infof("audit %s", bytes.TrimSuffix(line, []byte("\n")))
+		}
+		return
+	}
+	log.Infof("audit %s", bytes.ReplaceAll(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n"), []byte("\n[INFO] plugin/registry: audit ")))
 }
 
 func reportAudit(err error) {

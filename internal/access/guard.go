@@ -34,7 +34,8 @@ type Rules struct {
 	Tokens       *TokensFile   // nil where there are no tokens
 	Certificates *Certificates // nil where the endpoint does not speak TLS
 	Audit        *Audit        // nil where nothing is to be told
-	AuditFile    *File         // that it writes to; nil where it has none of its own
+	AuditLog     *Scribe       // that it writes to; nil where it does not
+	AuditFile    *File         // that it writes to, too; nil where it has none of its own
 
 	// RequestsPerSecond is the most that one credential, and one address, may send; 0 is no
 	// limit.
@@ -269,11 +270,14 @@ func (g *Guard) Failing() error {
 // NotAfter returns when the endpoint's certificate ends. The endpoint must speak TLS.
 func (g *Guard) NotAfter() time.Time { return g.rules.Certificates.NotAfter() }
 
-// Close has the audit tell what it has only counted, and lets go of the file that it is written
-// to. It is to be called once, when another guard has taken over or nobody calls any more.
+// Close has the audit tell what it has only counted, waits until the log has it, and lets go of
+// the file that it is written to. It is to be called once, when another guard has taken over or nobody calls any more.
 func (g *Guard) Close() error {
 	if g.rules.Audit != nil {
 		g.rules.Audit.Flush(time.Now())
+	}
+	if g.rules.AuditLog != nil {
+		g.rules.AuditLog.Close()
 	}
 	if g.rules.AuditFile == nil {
 		return nil
