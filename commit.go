@@ -192,7 +192,7 @@ func (r *Registry) publish(all []*transaction) {
 	if len(drafts) == 0 {
 		return
 	}
-	r.table.PublishAll(drafts)
+	r.table.Publish(drafts...)
 	for _, t := range all {
 		r.published(t)
 	}

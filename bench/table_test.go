@@ -75,7 +75,7 @@ func BenchmarkApply(b *testing.B) {
 						n++
 						d.Put(&is)
 					}
-					w.table.Publish(d.Done())
+					w.table.Publish(d)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/instance")
 			})
@@ -90,10 +90,10 @@ func BenchmarkRemoveAndPut(b *testing.B) {
 		for b.Loop() {
 			d := w.table.Load().Edit()
 			is := *d.Remove(instance(random.IntN(w.size)).ID)
-			w.table.Publish(d.Done())
+			w.table.Publish(d)
 			d = w.table.Load().Edit()
 			d.Put(&is)
-			w.table.Publish(d.Done())
+			w.table.Publish(d)
 		}
 	})
 }

@@ -79,7 +79,7 @@ func (m *memory) Apply(by service.Caller, changes []service.Change, _ time.Time)
 		return nil, 0, &invalid
 	}
 	if draft.Changed() {
-		m.table.Publish(draft.Done())
+		m.table.Publish(draft)
 	}
 	return results, m.table.Load().Revision, nil
 }

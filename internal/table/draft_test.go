@@ -252,7 +252,7 @@ func TestSnapshotIsReadWhileItIsDraftedOn(t *testing.T) {
 		for range 1 + p.IntN(3) {
 			p.change(t, d, is)
 		}
-		table.Publish(d.Done())
+		table.Publish(d)
 	}
 	close(stop)
 	readers.Wait()

@@ -17,7 +17,7 @@ func publish(t *Table, events int) {
 	for range events {
 		d.Put(&Instance{ID: id, Instance: service.Instance{Status: service.Up}})
 	}
-	t.Publish(d.Done())
+	t.Publish(d)
 }
 
 func TestHistoryBeginsWhereTheTableWasOpened(t *testing.T) {
@@ -187,7 +187,7 @@ func TestWatcherMissesNothingAndSeesNothingTwice(t *testing.T) {
 		for !d.Changed() {
 			p.change(t, d, is)
 		}
-		table.Publish(d.Done())
+		table.Publish(d)
 	}
 	running.Wait()
 	want := is.String()

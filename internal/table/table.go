@@ -46,10 +46,26 @@ func (t *Table) Open(s *Snapshot, lasting bool) {
 // Load returns what is published now; nil until the table is loaded.
 func (t *Table) Load() *State { return t.state.Load() }
 
-// Publish replaces what is published by a snapshot that was drafted on it. Queries
-// see it from here on; then watchers are told the events.
-func (t *Table) Publish(s *Snapshot, events []Event) {
-	t.PublishAll([]*Draft{{next: s, events: events}})
+// Publish replaces what is published by the snapshot of the last of the drafts, of which
+// there is at least one, each begun on the one before and the first on what is published.
+// Queries see them from here on; then watchers are told the events of one after the other.
+func (t *Table) Publish(drafts ...*Draft) {
+	was := t.state.Load()
+	newest, oldest := was.newest, was.oldest
+	for _, d := range drafts {
+		t.kept += len(d.events)
+		newest.next = &Commit{Revision: d.next.Revision, Events: d.events, grown: make(chan struct{})}
+		newest = newest.next // before it may become the oldest
+		for oldest.next != nil && t.kept-len(oldest.next.Events) >= keptEvents {
+			oldest = oldest.next
+			t.kept -= len(oldest.Events)
+		}
+	}
+	last := drafts[len(drafts)-1].next
+	t.state.Store(&State{Snapshot: last, offset: was.offset, newest: newest, oldest: oldest})
+	for c := was.newest; c != newest; c = c.next {
+		close(c.grown)
+	}
 }
 
 // Serial returns the revision as the serial number of a zone, which has 32 bits and is

@@ -44,7 +44,7 @@ func TestGroupsArePublishedAsTheirRevisions(t *testing.T) {
 			if len(group) == 0 {
 				continue
 			}
-			table.PublishAll(group)
+			table.Publish(group...)
 			want := is.String()
 			if got := describe(table.Load().Snapshot); got != want {
 				t.Fatalf("seed %d, revision %d:\ngot\n%s\nwant\n%s", seed, table.Load().Revision, got, want)
