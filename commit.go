@@ -86,19 +86,19 @@ func (r *Registry) commit(group []*pending) {
 	r.publish(all)
 }
 
-// gather takes the requests that go next. Where they cost a flush, those that are about to
-// wait are let in first: on cores that are busy, whoever has just been answered would else
-// find that the next commit has begun with the few that came while nobody could run.
+// gather takes the requests that go next. Those that are about to wait are let in first: on
+// cores that are busy, whoever has just been answered would else find that the next commit
+// has begun with the few that came while nobody could run. What a commit costs, a flush or
+// the copies of what is changed in the table, is so paid once for all of them.
 func (r *Registry) gather() []*pending {
-	for was := 0; r.store.store != nil; {
+	for was := 0; ; {
 		n := r.waiting.length()
 		if n == was || n >= groupSize {
-			break
+			return r.waiting.take()
 		}
 		was = n
 		runtime.Gosched()
 	}
-	return r.waiting.take()
 }
 
 // renewed returns the transaction of changes that only renew leases, by heartbeat or by the

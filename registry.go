@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"net/netip"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -109,9 +108,6 @@ func (r *Registry) Apply(by service.Caller, changes []service.Change, arrived ti
 // see waits until a request is done. Whoever was in the lane took it along, or it goes
 // there itself, with those whose turn it is.
 func (r *Registry) see(q *pending) {
-	// Others that are about to come go first, and then along: a commit of many costs each of
-	// them much less than one of its own. Where there are none, this costs next to nothing.
-	runtime.Gosched()
 	for !q.isDone() {
 		select {
 		case <-q.done:
