@@ -91,7 +91,7 @@ func collectLess() (end func()) {
 func (r *Registry) revive(o store.Object) *table.Instance {
 	i := &table.Instance{ID: o.ID, Instance: *o.Instance, Revision: o.Revision, RegisteredAt: o.RegisteredAt}
 	if !i.Instance.Lease.Static() {
-		i.Lease = lease.New(i, i.Instance.Lease.Duration(), r.clock.Now())
+		i.Lease = lease.New(&i.ID, i.Instance.Lease.Duration(), r.clock.Now())
 	}
 	return i
 }

@@ -118,7 +118,7 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 		t.dropped = append(t.dropped, was.Lease)
 	}
 	if !is.Instance.Lease.Static() {
-		is.Lease = lease.New(is, is.Instance.Lease.Duration(), t.at)
+		is.Lease = lease.New(&is.ID, is.Instance.Lease.Duration(), t.at)
 		t.granted = append(t.granted, is.Lease)
 	}
 	if there == nil { // what is there has room already
@@ -278,9 +278,9 @@ func (t *transaction) renewAll() bool {
 
 // expire takes away an instance whose lease has ended, unless another has come in its
 // place: one with a status of its own has its lease, one that registered has not.
-func (t *transaction) expire(ended *table.Instance) bool {
-	i := t.draft.Instance(ended.ID)
-	return i != nil && i.Lease == ended.Lease && t.draft.Remove(i.ID) != nil
+func (t *transaction) expire(ended *lease.Lease) bool {
+	i := t.draft.Instance(ended.ID())
+	return i != nil && i.Lease == ended && t.draft.Remove(i.ID) != nil
 }
 
 // living returns the instance; nil where there is none, or where its lease has ended and it

@@ -105,7 +105,7 @@ func instance(n int) *table.Instance {
 	i.Ports = []service.Port{{Name: strings.Clone("http"), Protocol: service.TCP, Number: 8080}}
 	i.Metadata = service.Metadata{{Key: strings.Clone("version"), Value: strings.Clone("1.4.2")}}
 	i.Instance.Lease = service.LeaseOf(int32(leaseLength / time.Second))
-	i.Lease = lease.New(i, leaseLength, 0)
+	i.Lease = lease.New(&i.ID, leaseLength, 0)
 	return i
 }
 

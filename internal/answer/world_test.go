@@ -17,15 +17,12 @@ import (
 
 var web = service.Name{Namespace: "prod", Service: "web"}
 
-// nobody is in a lease's place on the wheel.
-type nobody struct{}
-
 // leaseOf returns a lease until some time on the clock of leases; nil for 0.
 func leaseOf(until lease.Time) *lease.Lease {
 	if until == 0 {
 		return nil
 	}
-	return lease.New(nobody{}, time.Duration(until), 0)
+	return lease.New(nil, time.Duration(until), 0)
 }
 
 // stateOf returns a table of the instances.

@@ -141,7 +141,7 @@ func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Chan
 		return result(draft, was, false)
 	}
 	if !is.Instance.Lease.Static() {
-		is.Lease = lease.New(is, is.Instance.Lease.Duration(), m.clock.Now())
+		is.Lease = lease.New(&is.ID, is.Instance.Lease.Duration(), m.clock.Now())
 	}
 	draft.Put(is)
 	return result(draft, is, was == nil)

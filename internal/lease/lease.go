@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/coredns-registry/registry/service"
 )
 
 // Lease is the time that one instance has left. A nil Lease is that of a static
@@ -11,24 +13,34 @@ import (
 type Lease struct {
 	length   time.Duration
 	deadline atomic.Int64 // a Time, or ended
+	id       *service.ID
 
 	// The wheel's, guarded by its lock.
 	slot       *slot
 	prev, next *Lease
-	owner      any
 }
 
 // ended in the place of a deadline says that the lease has run out: no renewal brings
 // it back, so that an instance is never both renewed and dropped.
 const ended = math.MinInt64
 
-// New returns a lease of that length which starts now, for the owner that
-// [Wheel.Due] is to yield.
-func New(owner any, length time.Duration, now Time) *Lease {
-	l := &Lease{length: length, owner: owner}
-	l.deadline.Store(int64(now.Add(length)))
+// New returns a lease of that length which starts now, for the instance of that ID. The ID
+// stays where it is, and must not be changed once others have the lease.
+func New(id *service.ID, length time.Duration, now Time) *Lease {
+	l := new(Lease)
+	l.Start(id, length, now)
 	return l
 }
+
+// Start is New for a lease that is a part of something else. It must not have been started
+// before.
+func (l *Lease) Start(id *service.ID, length time.Duration, now Time) {
+	l.id, l.length = id, length
+	l.deadline.Store(int64(now.Add(length)))
+}
+
+// ID returns whose lease it is.
+func (l *Lease) ID() service.ID { return *l.id }
 
 // Renew gives the lease its full length from now on. It reports false where the lease
 // has ended.

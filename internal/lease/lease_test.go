@@ -53,11 +53,11 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 	deadline := Time(length)
 	for range 5000 {
 		var w Wheel
-		l := New("it", length, 0)
+		l := New(nil, length, 0)
 		w.Add(l)
 
 		var renewed [heartbeats]bool
-		var owners []any
+		var ends []*Lease
 		var start, done sync.WaitGroup
 		start.Add(1)
 		for n := range renewed {
@@ -68,14 +68,14 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 		}
 		done.Go(func() {
 			start.Wait()
-			owners = w.Due(deadline, math.MaxInt)
+			ends = w.Due(deadline, math.MaxInt)
 		})
 		start.Done()
 		done.Wait()
 
-		dropped := len(owners) == 1
+		dropped := len(ends) == 1
 		if l.Ended() != dropped {
-			t.Fatalf("ended %v, yielded %v", l.Ended(), owners)
+			t.Fatalf("ended %v, yielded %v", l.Ended(), ends)
 		}
 		for n, ok := range renewed {
 			if ok && dropped {

@@ -74,26 +74,26 @@ func (w *Wheel) Held() int {
 const siftEvery = Time(time.Second)
 
 // Due ends leases whose deadline has come, the longest due first and most of them at
-// the most, takes them off the wheel and yields their owners. The others wait, and may
+// the most, takes them off the wheel and returns them. The others wait, and may
 // be renewed. It costs what the slots that time has passed hold, not what the wheel
 // holds.
-func (w *Wheel) Due(now Time, most int) (owners []any) {
+func (w *Wheel) Due(now Time, most int) (ends []*Lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.collect(now)
 	if now-w.sifted >= siftEvery {
 		w.sift(now)
 	}
-	for l := w.overdue.first; l != nil && len(owners) < most; l = w.overdue.first {
+	for l := w.overdue.first; l != nil && len(ends) < most; l = w.overdue.first {
 		if l.end(now) {
 			w.unlink(l)
 			w.size--
-			owners = append(owners, l.owner)
+			ends = append(ends, l)
 		} else {
 			w.move(l, w.slotOf(l))
 		}
 	}
-	return owners
+	return ends
 }
 
 // collect moves what has fallen due from the ring to the overdue.

@@ -63,9 +63,7 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 		steps := steps[:1+random.IntN(len(steps))] // some runs go by ticks alone
 		for range 1000 {
 			for range min(random.IntN(10), 200-len(twin)) {
-				owner := new(*Lease)
-				l := New(owner, lengths[random.IntN(len(lengths))](random), now)
-				*owner = l
+				l := New(nil, lengths[random.IntN(len(lengths))](random), now)
 				w.Add(l)
 				twin[l], _ = l.Deadline()
 			}
@@ -89,12 +87,11 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 			want, most := twin.due(now), budget(random)
 			ends := min(max(most, 0), len(want))
 			sifted := w.sifted
-			owners := w.Due(now, most)
-			if len(owners) != ends {
-				t.Fatalf("seed %d: at %d %d leases ended, want %d: of %d that are due, at most %d", seed, now, len(owners), ends, len(want), most)
+			due := w.Due(now, most)
+			if len(due) != ends {
+				t.Fatalf("seed %d: at %d %d leases ended, want %d: of %d that are due, at most %d", seed, now, len(due), ends, len(want), most)
 			}
-			for _, owner := range owners {
-				l := *owner.(**Lease)
+			for _, l := range due {
 				if !want[l] {
 					t.Fatalf("seed %d: at %d got a lease that is not due, or twice", seed, now)
 				}
@@ -120,18 +117,18 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 func TestLeaseLeavesWithinATick(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2))
 	var w Wheel
-	deadlines := map[any]Time{}
-	for n := range 10_000 {
-		l := New(n, time.Duration(random.Int64N(int64(3*turn))), 0)
+	deadlines := map[*Lease]Time{}
+	for range 10_000 {
+		l := New(nil, time.Duration(random.Int64N(int64(3*turn))), 0)
 		w.Add(l)
-		deadlines[n], _ = l.Deadline()
+		deadlines[l], _ = l.Deadline()
 	}
 	for now := Time(0); len(deadlines) > 0; now = now.Add(TickEvery) {
-		for _, n := range w.Due(now, math.MaxInt) {
-			if late := now.Sub(deadlines[n]); late < 0 || late >= TickEvery {
-				t.Fatalf("a lease until %d left at %d", deadlines[n], now)
+		for _, l := range w.Due(now, math.MaxInt) {
+			if late := now.Sub(deadlines[l]); late < 0 || late >= TickEvery {
+				t.Fatalf("a lease until %d left at %d", deadlines[l], now)
 			}
-			delete(deadlines, n)
+			delete(deadlines, l)
 		}
 		if now > Time(4*turn) {
 			t.Fatalf("%d leases never left", len(deadlines))
@@ -152,7 +149,7 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(c), 3))
 			for n := range each {
 				id := c*each + n
-				l := New(id, time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
+				l := New(nil, time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
 				added.Store(id, l)
 				w.Add(l)
 				for range random.IntN(4) {
@@ -161,7 +158,7 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 				if random.IntN(4) == 0 {
 					w.Remove(l)
 					if !l.Ended() {
-						removed.Store(id, true)
+						removed.Store(l, true)
 					}
 				}
 			}
@@ -172,13 +169,13 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 		running.Wait()
 		close(stopped)
 	}()
-	yielded := map[any]bool{}
+	yielded := map[*Lease]bool{}
 	turn := func() {
-		for _, id := range w.Due(Time(now.Add(int64(TickEvery))), math.MaxInt) {
-			if _, ok := removed.Load(id); ok || yielded[id] {
-				t.Errorf("lease %v was removed, or yielded before, and is yielded", id)
+		for _, l := range w.Due(Time(now.Add(int64(TickEvery))), math.MaxInt) {
+			if _, ok := removed.Load(l); ok || yielded[l] {
+				t.Errorf("lease %p was removed, or yielded before, and is yielded", l)
 			}
-			yielded[id] = true
+			yielded[l] = true
 		}
 	}
 	for running := true; running; {
@@ -193,10 +190,14 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 		turn()
 	}
 	for id := range clients * each {
-		l, ok := added.Load(id)
-		_, gone := removed.Load(id)
-		if !ok || gone == yielded[id] || l.(*Lease).Ended() != yielded[id] {
-			t.Errorf("lease %d: added %v, removed %v, yielded %v", id, ok, gone, yielded[id])
+		was, ok := added.Load(id)
+		if !ok {
+			t.Fatalf("lease %d was not added", id)
+		}
+		l := was.(*Lease)
+		_, gone := removed.Load(l)
+		if gone == yielded[l] || l.Ended() != yielded[l] {
+			t.Errorf("lease %d: removed %v, yielded %v", id, gone, yielded[l])
 		}
 	}
 }
@@ -207,12 +208,12 @@ func TestHeldLeasesEndInTheOrderInWhichTheyFellDue(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 5))
 		var w Wheel
-		deadlines := map[int]Time{}
-		leases := map[int]*Lease{}
-		for n := range 300 {
-			l := New(n, 2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0)
+		deadlines := map[*Lease]Time{}
+		var leases []*Lease
+		for range 300 {
+			l := New(nil, 2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0)
 			w.Add(l)
-			deadlines[n], leases[n] = l.deadlineNow(), l
+			deadlines[l], leases = l.deadlineNow(), append(leases, l)
 		}
 		var last Time
 		for now := Time(0); w.Len() > 0; now = now.Add(TickEvery) {
@@ -220,20 +221,19 @@ func TestHeldLeasesEndInTheOrderInWhichTheyFellDue(t *testing.T) {
 				t.Fatalf("seed %d: %d leases never end", seed, w.Len())
 			}
 			if random.IntN(3) == 0 && now < Time(time.Minute) {
-				n := random.IntN(len(leases))
-				if leases[n].Renew(now) {
-					deadlines[n] = leases[n].deadlineNow()
+				l := leases[random.IntN(len(leases))]
+				if l.Renew(now) {
+					deadlines[l] = l.deadlineNow()
 				}
 			}
-			for _, owner := range w.Due(now, random.IntN(3)) {
-				n := owner.(int)
-				if deadlines[n] > now {
-					t.Fatalf("seed %d: at %d lease %d ended, which lasts until %d", seed, now, n, deadlines[n])
+			for _, l := range w.Due(now, random.IntN(3)) {
+				if deadlines[l] > now {
+					t.Fatalf("seed %d: at %d lease %p ended, which lasts until %d", seed, now, l, deadlines[l])
 				}
-				if deadlines[n] < last-Time(TickEvery) {
-					t.Fatalf("seed %d: at %d lease %d ended, which fell due at %d, after one that did at %d", seed, now, n, deadlines[n], last)
+				if deadlines[l] < last-Time(TickEvery) {
+					t.Fatalf("seed %d: at %d lease %p ended, which fell due at %d, after one that did at %d", seed, now, l, deadlines[l], last)
 				}
-				last = max(last, deadlines[n])
+				last = max(last, deadlines[l])
 			}
 		}
 		if w.Held() != 0 {
@@ -250,8 +250,8 @@ func (l *Lease) deadlineNow() Time {
 // Held back, a lease costs nobody: not the tick, which must not look at each of them.
 func TestHeldLeasesCostATickNothing(t *testing.T) {
 	var w Wheel
-	for n := range 100_000 {
-		w.Add(New(n, time.Second, 0))
+	for range 100_000 {
+		w.Add(New(nil, time.Second, 0))
 	}
 	now := Time(2 * time.Second)
 	w.Due(now, 0)
