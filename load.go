@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
 )
@@ -89,9 +88,7 @@ func collectLess() (end func()) {
 
 // revive makes an instance of what the store has of it.
 func (r *Registry) revive(o store.Object) *table.Instance {
-	i := &table.Instance{ID: o.ID, Instance: *o.Instance, Revision: o.Revision, RegisteredAt: o.RegisteredAt}
-	if !i.Instance.Lease.Static() {
-		i.Lease = lease.New(&i.ID, i.Instance.Lease.Duration(), r.clock.Now())
-	}
+	i := table.NewInstance(o.ID, *o.Instance, o.RegisteredAt, r.clock.Now())
+	i.Revision = o.Revision
 	return i
 }

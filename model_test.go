@@ -403,8 +403,8 @@ func (m *model) compareTable() {
 	for i := range state.Instances() {
 		instances++
 		want, ok := m.twin.instances[i.ID]
-		if !ok || !i.Instance.Equal(&want.Instance) || !i.RegisteredAt.Equal(want.registered) {
-			m.t.Errorf("%s: got %+v registered at %s, want %+v", i.ID, i.Instance, i.RegisteredAt, want)
+		if !ok || !i.Instance.Equal(&want.Instance) || !i.RegisteredAt().Equal(want.registered) {
+			m.t.Errorf("%s: got %+v registered at %s, want %+v", i.ID, i.Instance, i.RegisteredAt(), want)
 		}
 		if at := m.registry.ExpiresAt(i.Lease); want.Lease.Static() != at.IsZero() || !want.Lease.Static() && !at.Equal(want.deadline) {
 			m.t.Errorf("%s: lasts until %s, want %s, and it is %s", i.ID, at, want.deadline, m.now())

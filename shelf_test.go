@@ -257,7 +257,7 @@ func objectsOf(s *table.Snapshot) map[service.ID]store.Object {
 		}
 	}
 	for i := range s.Instances() {
-		objects[i.ID] = store.Object{ID: i.ID, Revision: i.Revision, Instance: &i.Instance, RegisteredAt: i.RegisteredAt}
+		objects[i.ID] = store.Object{ID: i.ID, Revision: i.Revision, Instance: &i.Instance, RegisteredAt: i.RegisteredAt()}
 	}
 	return objects
 }

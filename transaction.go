@@ -108,17 +108,17 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	if err := t.may(c, was); err != nil {
 		return table.Result{}, err
 	}
-	is := &table.Instance{ID: c.ID, Instance: t.resolve(c, was), RegisteredAt: t.wall}
+	wanted, registered := t.resolve(c, was), t.wall
 	if was != nil {
-		if was.Instance.Equal(&is.Instance) {
+		if was.Instance.Equal(&wanted) {
 			t.renewed = append(t.renewed, was.Lease)
 			return t.instance(was), nil
 		}
-		is.RegisteredAt = was.RegisteredAt
+		registered = was.RegisteredAt()
 		t.dropped = append(t.dropped, was.Lease)
 	}
-	if !is.Instance.Lease.Static() {
-		is.Lease = lease.New(&is.ID, is.Instance.Lease.Duration(), t.at)
+	is := table.NewInstance(c.ID, wanted, registered, t.at)
+	if is.Lease != nil {
 		t.granted = append(t.granted, is.Lease)
 	}
 	if there == nil { // what is there has room already

@@ -98,15 +98,14 @@ func instance(n int) *table.Instance {
 		Name: service.Name{Namespace: part[3], Service: part[5]},
 		ID:   strings.TrimSuffix(part[7], " HTTP"),
 	}
-	i := &table.Instance{ID: id, RegisteredAt: time.Unix(1_795_000_000, 0)}
-	i.Hostname = id.ID
-	i.Status = service.Up
-	i.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})}
-	i.Ports = []service.Port{{Name: strings.Clone("http"), Protocol: service.TCP, Number: 8080}}
-	i.Metadata = service.Metadata{{Key: strings.Clone("version"), Value: strings.Clone("1.4.2")}}
-	i.Instance.Lease = service.LeaseOf(int32(leaseLength / time.Second))
-	i.Lease = lease.New(&i.ID, leaseLength, 0)
-	return i
+	return table.NewInstance(id, service.Instance{
+		Hostname:  id.ID,
+		Status:    service.Up,
+		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})},
+		Ports:     []service.Port{{Name: strings.Clone("http"), Protocol: service.TCP, Number: 8080}},
+		Metadata:  service.Metadata{{Key: strings.Clone("version"), Value: strings.Clone("1.4.2")}},
+		Lease:     service.LeaseOf(int32(leaseLength / time.Second)),
+	}, time.Unix(1_795_000_000, 0), 0)
 }
 
 // hot are the services that are asked in turn, in no order: more than a processor's

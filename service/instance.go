@@ -23,15 +23,15 @@ type Instance struct {
 	Weight   *uint16
 	Priority uint16
 
+	// Status is the zero value when the client left it open.
+	Status Status
+
 	Zone     string // topology, told but not interpreted
 	Metadata Metadata
 
 	// Lease is how long the instance lives without a heartbeat, in whole seconds;
 	// 0 is static, it lives until it is deregistered. Unset is the registry's default.
 	Lease Lease
-
-	// Status is the zero value when the client left it open.
-	Status Status
 
 	// Owner is the NAME of the credential that registered the instance; empty where the
 	// endpoint asked for none. It is not the client's to say: the registry sets it, to at

@@ -21,7 +21,7 @@ func (s *Server) instance(b []byte, view *table.View, i *table.Instance) []byte 
 	b = identity(b, i.ID)
 	b = instanceMembers(b, &i.Instance)
 	b = unsigned(member(b, "revision"), i.Revision)
-	b = moment(member(b, "registeredAt"), i.RegisteredAt)
+	b = moment(member(b, "registeredAt"), i.RegisteredAt())
 	b = moment(member(b, "expiresAt"), s.registry.ExpiresAt(i.Lease))
 	b = append(member(b, "names"), '[')
 	if view != nil {

@@ -135,14 +135,12 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 }
 
 func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Change, was *table.Instance) table.Result {
-	is := &table.Instance{ID: c.ID, Instance: m.resolve(by, c, was), RegisteredAt: m.now()}
-	if was != nil && was.Instance.Equal(&is.Instance) {
+	wanted := m.resolve(by, c, was)
+	if was != nil && was.Instance.Equal(&wanted) {
 		was.Lease.Renew(m.clock.Now())
 		return result(draft, was, false)
 	}
-	if !is.Instance.Lease.Static() {
-		is.Lease = lease.New(&is.ID, is.Instance.Lease.Duration(), m.clock.Now())
-	}
+	is := table.NewInstance(c.ID, wanted, m.now(), m.clock.Now())
 	draft.Put(is)
 	return result(draft, is, was == nil)
 }

@@ -11,9 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/tidwall/btree"
@@ -75,32 +73,6 @@ func (v *View) Answers(i *Instance) bool {
 		return false
 	}
 	return i.Status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
-}
-
-// Instance is an instance in a snapshot. It is immutable but for its lease.
-type Instance struct {
-	service.ID
-	service.Instance
-	Revision     uint64       // of its last change; heartbeats are none
-	RegisteredAt time.Time    // when this id was first registered
-	Lease        *lease.Lease // nil where it is static
-}
-
-// share has the instance use the lists and strings of another one where they say the
-// same: the instances of a service differ in little.
-func (i *Instance) share(with *Instance) {
-	if slices.Equal(i.Ports, with.Ports) {
-		i.Ports = with.Ports
-	}
-	if slices.Equal(i.Metadata, with.Metadata) {
-		i.Metadata = with.Metadata
-	}
-	if i.Zone == with.Zone {
-		i.Zone = with.Zone
-	}
-	if i.Owner == with.Owner {
-		i.Owner = with.Owner
-	}
 }
 
 // Namespace is a namespace with at least one service, and what it holds.

@@ -1,10 +1,14 @@
 package table
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -73,6 +77,35 @@ func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 		}
 		if made == "drafted" && unsafe.StringData(is.Hostname) != unsafe.StringData(is.ID.ID) {
 			t.Errorf("%s: the hostname, which is the id, is another string", made)
+		}
+	}
+}
+
+func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
+	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	id := service.ID{Name: service.Name{Namespace: "prod", Service: "web"}, ID: "web-1"}
+	for _, tc := range []struct {
+		sentence   string
+		addresses  []netip.Addr
+		seconds    int32
+		registered time.Time
+	}{
+		{"leased, with one address", []netip.Addr{one}, 30, time.Date(2026, 11, 22, 1, 2, 3, 456_789_000, time.UTC)},
+		{"with two", []netip.Addr{one, other}, 30, time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)},
+		{"static", []netip.Addr{other}, 0, time.Unix(-1, 1000)},
+		{"static, with two", []netip.Addr{other, one}, 0, time.Time{}},
+	} {
+		of := service.Instance{Addresses: tc.addresses, Lease: service.LeaseOf(tc.seconds), Status: service.Up}
+		i := NewInstance(id, of, tc.registered, lease.Time(7*time.Second))
+		if i.ID != id || !i.Instance.Equal(&of) || !slices.Equal(i.Addresses, tc.addresses) {
+			t.Errorf("%s: got %+v, want %+v", tc.sentence, i, of)
+		}
+		if got := i.RegisteredAt(); !got.Equal(tc.registered) || got.IsZero() != tc.registered.IsZero() || got.Location() != time.UTC {
+			t.Errorf("%s: registered at %s, want %s", tc.sentence, got, tc.registered)
+		}
+		until, leased := i.Lease.Deadline()
+		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want || i.Lease.ID() != id) {
+			t.Errorf("%s: leased %v until %d, want %d", tc.sentence, leased, until, want)
 		}
 	}
 }
