@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -19,6 +20,15 @@ func BenchmarkMemory(b *testing.B) {
 		b.ReportMetric(float64(w.bytes)/float64(w.size), "B/instance")
 		b.ReportMetric(float64(w.objects)/float64(w.size), "objects/instance")
 		b.ReportMetric(0, "ns/op")
+	})
+}
+
+// BenchmarkCollect is a garbage collection: what each query and each change pays a part of.
+func BenchmarkCollect(b *testing.B) {
+	forEachSize(b, func(b *testing.B, w *world) {
+		for b.Loop() {
+			runtime.GC()
+		}
 	})
 }
 

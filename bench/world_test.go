@@ -59,11 +59,12 @@ func newWorld(size int) *world {
 	bytes, objects := memory()
 	d := table.Empty(1).Edit()
 	for n := range size {
-		i := instance(n)
-		d.Put(i)
-		w.wheel.Add(i.Lease)
+		d.Put(instance(n))
 	}
 	s, _ := d.Done()
+	for _, n := range rand.New(rand.NewPCG(6, 6)).Perm(size) { // heartbeats come in no order
+		w.wheel.Add(s.Instance(instance(n).ID).Lease)
+	}
 	d = nil
 	w.table.Open(s, false)
 	w.bytes, w.objects = memory()

@@ -16,8 +16,9 @@ type Lease struct {
 	id       *service.ID
 
 	// The wheel's, guarded by its lock.
-	slot       *slot
-	prev, next *Lease
+	at         number // its own; 0 where it is on no wheel
+	prev, next number // in the slot that it is in
+	slot       uint16
 }
 
 // ended in the place of a deadline says that the lease has run out: no renewal brings

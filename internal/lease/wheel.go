@@ -18,17 +18,26 @@ const (
 // looked at about once in its length.
 // All methods may be called from any goroutine.
 type Wheel struct {
-	mu      sync.Mutex
-	ring    [slots]slot
-	overdue slot // those that fell due and may not end yet, in that order
-	at      Time // every slot that ends by then has been looked at
-	sifted  Time // when the overdue were last looked through for renewed ones
-	size    int
-	held    int // how many are overdue
+	mu     sync.Mutex
+	leases []*Lease // by their numbers; nil where a number is free, as 0 always is
+	free   []number
+	ring   [slots + 1]slot
+	at     Time // every slot that ends by then has been looked at
+	sifted Time // when the overdue were last looked through for renewed ones
+	held   int  // how many are overdue
 }
 
+// overdue is the slot of those that fell due and may not end yet, in that order.
+const overdue = slots
+
+// number says which lease, in the place of a pointer. Slots are linked in the order in which
+// heartbeats come: pointers would lead the garbage collector through all instances in that
+// order, from one place in memory to another that it has left long ago. The list of all
+// leads it through them in about the order in which they came.
+type number uint32
+
 // slot is a doubly linked list of leases.
-type slot struct{ first, last *Lease }
+type slot struct{ first, last number }
 
 // Add puts a lease on the wheel. A nil one is left out.
 func (w *Wheel) Add(l *Lease) {
@@ -37,8 +46,17 @@ func (w *Wheel) Add(l *Lease) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.leases) == 0 {
+		w.leases = append(w.leases, nil)
+	}
+	if n := len(w.free); n > 0 {
+		l.at, w.free = w.free[n-1], w.free[:n-1]
+		w.leases[l.at] = l
+	} else {
+		l.at = number(len(w.leases))
+		w.leases = append(w.leases, l)
+	}
 	w.push(l, w.slotOf(l))
-	w.size++
 }
 
 // Remove takes a lease off the wheel; one that is not on it is no fault.
@@ -48,17 +66,24 @@ func (w *Wheel) Remove(l *Lease) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.slot != nil {
-		w.unlink(l)
-		w.size--
+	if l.at != 0 {
+		w.drop(l)
 	}
+}
+
+// drop takes a lease off the wheel that is on it.
+func (w *Wheel) drop(l *Lease) {
+	w.unlink(l)
+	w.leases[l.at] = nil
+	w.free = append(w.free, l.at)
+	l.at = 0
 }
 
 // Len returns how many leases are on the wheel.
 func (w *Wheel) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.size
+	return max(len(w.leases)-1, 0) - len(w.free)
 }
 
 // Held returns how many leases have fallen due and were not allowed to end. A renewal
@@ -84,10 +109,9 @@ func (w *Wheel) Due(now Time, most int) (ends []*Lease) {
 	if now-w.sifted >= siftEvery {
 		w.sift(now)
 	}
-	for l := w.overdue.first; l != nil && len(ends) < most; l = w.overdue.first {
+	for l := w.leaseAt(w.ring[overdue].first); l != nil && len(ends) < most; l = w.leaseAt(w.ring[overdue].first) {
 		if l.end(now) {
-			w.unlink(l)
-			w.size--
+			w.drop(l)
 			ends = append(ends, l)
 		} else {
 			w.move(l, w.slotOf(l))
@@ -100,10 +124,10 @@ func (w *Wheel) Due(now Time, most int) (ends []*Lease) {
 func (w *Wheel) collect(now Time) {
 	// The slot of now is only part past: it is looked at now, and again next time.
 	for turn := w.at; turn <= now && turn < w.at+slots*slotWidth; turn += slotWidth {
-		for l := w.slotAt(turn).first; l != nil; {
-			next := l.next
+		for l := w.leaseAt(w.ring[slotAt(turn)].first); l != nil; {
+			next := w.leaseAt(l.next)
 			if l.due(now) {
-				w.move(l, &w.overdue)
+				w.move(l, overdue)
 			} else if s := w.slotOf(l); s != l.slot {
 				w.move(l, s)
 			}
@@ -116,8 +140,8 @@ func (w *Wheel) collect(now Time) {
 // sift puts the overdue leases that were renewed back where they belong.
 func (w *Wheel) sift(now Time) {
 	w.sifted = now
-	for l := w.overdue.first; l != nil; {
-		next := l.next
+	for l := w.leaseAt(w.ring[overdue].first); l != nil; {
+		next := w.leaseAt(l.next)
 		if !l.due(now) {
 			w.move(l, w.slotOf(l))
 		}
@@ -125,45 +149,54 @@ func (w *Wheel) sift(now Time) {
 	}
 }
 
-func (w *Wheel) slotAt(t Time) *slot { return &w.ring[int(t/slotWidth)%slots] }
+// leaseAt returns the lease of a number; nil for 0.
+func (w *Wheel) leaseAt(n number) *Lease {
+	if n == 0 {
+		return nil
+	}
+	return w.leases[n]
+}
+
+func slotAt(t Time) uint16 { return uint16(int(t/slotWidth) % slots) }
 
 // slotOf returns where a lease belongs. A deadline that has passed belongs to the slot
 // that is looked at next.
-func (w *Wheel) slotOf(l *Lease) *slot { return w.slotAt(max(Time(l.deadline.Load()), w.at)) }
+func (w *Wheel) slotOf(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.at)) }
 
-func (w *Wheel) move(l *Lease, to *slot) {
+func (w *Wheel) move(l *Lease, to uint16) {
 	w.unlink(l)
 	w.push(l, to)
 }
 
 // push puts a lease at the end of a slot, so that the overdue stand in the order in which
 // they fell due.
-func (w *Wheel) push(l *Lease, to *slot) {
-	l.slot, l.prev, l.next = to, to.last, nil
-	if to.last != nil {
-		to.last.next = l
+func (w *Wheel) push(l *Lease, to uint16) {
+	s := &w.ring[to]
+	l.slot, l.prev, l.next = to, s.last, 0
+	if s.last != 0 {
+		w.leases[s.last].next = l.at
 	} else {
-		to.first = l
+		s.first = l.at
 	}
-	to.last = l
-	if to == &w.overdue {
+	s.last = l.at
+	if to == overdue {
 		w.held++
 	}
 }
 
 func (w *Wheel) unlink(l *Lease) {
-	if l.slot == &w.overdue {
+	s := &w.ring[l.slot]
+	if l.slot == overdue {
 		w.held--
 	}
-	if l.prev != nil {
-		l.prev.next = l.next
+	if l.prev != 0 {
+		w.leases[l.prev].next = l.next
 	} else {
-		l.slot.first = l.next
+		s.first = l.next
 	}
-	if l.next != nil {
-		l.next.prev = l.prev
+	if l.next != 0 {
+		w.leases[l.next].prev = l.prev
 	} else {
-		l.slot.last = l.prev
+		s.last = l.prev
 	}
-	l.slot, l.prev, l.next = nil, nil, nil
 }

@@ -256,7 +256,7 @@ func TestHeldLeasesCostATickNothing(t *testing.T) {
 	now := Time(2 * time.Second)
 	w.Due(now, 0)
 	looked := 0
-	for l := w.overdue.first; l != nil; l = l.next {
+	for l := w.leaseAt(w.ring[overdue].first); l != nil; l = w.leaseAt(l.next) {
 		looked++
 	}
 	if looked != 100_000 || w.Held() != looked {
