@@ -108,6 +108,22 @@ func BenchmarkRemoveAndPut(b *testing.B) {
 	})
 }
 
+// BenchmarkBuild makes a table of what a store has kept, in the order of its keys.
+func BenchmarkBuild(b *testing.B) {
+	forEachSize(b, func(b *testing.B, w *world) {
+		for b.Loop() {
+			b.StopTimer()
+			var built table.Builder
+			for i := range w.table.Load().Instances() {
+				is := *i // what is published never changes
+				built.Put(&is)
+			}
+			b.StartTimer()
+			built.Done(1)
+		}
+	})
+}
+
 // BenchmarkExpire is a tick of the wheel while every instance is renewed three times a
 // lease and none falls due. The renewals are part of it: a hundredth of all.
 func BenchmarkExpire(b *testing.B) {
