@@ -41,6 +41,7 @@ func (k Kind) String() string { return [...]string{"instance", "service"}[k] }
 func (s *Snapshot) Edit() *Draft {
 	return &Draft{base: s, next: &Snapshot{
 		Revision:   s.Revision + 1,
+		made:       s.Revision + 1,
 		namespaces: s.namespaces.Copy(),
 		instances:  s.instances,
 		services:   s.services,
@@ -96,7 +97,7 @@ func (d *Draft) Put(i *Instance) {
 		i.Hostname = i.ID.ID
 	}
 	for _, addr := range i.Addresses {
-		d.next.holders.add(d.next.Revision, addr, heldBy(i))
+		d.next.holders.add(d.next.made, addr, heldBy(i))
 	}
 	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID, Instance: i})
 }
@@ -105,7 +106,7 @@ func (d *Draft) Put(i *Instance) {
 func (d *Draft) dropHolds(was, is *Instance) {
 	for _, addr := range was.Addresses {
 		if !slices.Contains(is.Addresses, addr) {
-			d.next.holders.remove(d.next.Revision, addr, heldBy(was))
+			d.next.holders.remove(d.next.made, addr, heldBy(was))
 		}
 	}
 	if was.Status != is.Status {
@@ -140,7 +141,7 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	view.Definition = def
 	holds := view.Name // not the view's own, which would be kept alive as long
 	for _, addr := range def.ClusterIPs {
-		d.next.holders.add(d.next.Revision, addr, holder{&holds, nil})
+		d.next.holders.add(d.next.made, addr, holder{&holds, nil})
 	}
 	d.events = append(d.events, Event{Kind: KindService, ID: service.ID{Name: view.Name}, Definition: def})
 }
@@ -186,7 +187,7 @@ func (d *Draft) touch(name service.Name) *View {
 		}
 	}
 	view.Revision = d.next.Revision
-	d.next.services.set(d.next.Revision, hash(view.Name), view.Name, view)
+	d.next.services.set(d.next.made, hash(view.Name), view.Name, view)
 	return view
 }
 
@@ -194,7 +195,7 @@ func (d *Draft) touch(name service.Name) *View {
 func (d *Draft) dropInstance(i *Instance) {
 	d.next.instances--
 	for _, addr := range i.Addresses {
-		d.next.holders.remove(d.next.Revision, addr, heldBy(i))
+		d.next.holders.remove(d.next.made, addr, heldBy(i))
 	}
 	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
 	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
@@ -205,12 +206,12 @@ func (d *Draft) dropClusterIPs(view *View) {
 		return
 	}
 	for _, addr := range view.Definition.ClusterIPs {
-		d.next.holders.remove(d.next.Revision, addr, holder{&view.Name, nil})
+		d.next.holders.remove(d.next.made, addr, holder{&view.Name, nil})
 	}
 }
 
 func (d *Draft) dropService(view *View) {
-	d.next.services.delete(d.next.Revision, hash(view.Name), view.Name)
+	d.next.services.delete(d.next.made, hash(view.Name), view.Name)
 	d.next.names.Delete(view.Name)
 	d.inNamespace(view.Namespace, func(n *Namespace) { n.Services-- })
 }

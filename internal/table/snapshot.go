@@ -20,6 +20,7 @@ import (
 // Snapshot is the table at one revision. It is immutable; any goroutine may read it.
 type Snapshot struct {
 	Revision uint64
+	made     uint64 // the first revision of those that were drafted together: what it copied is theirs
 
 	instances int // how many there are
 
