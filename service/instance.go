@@ -71,17 +71,25 @@ func (i *Instance) Hosts(yield func(label string, addrs []netip.Addr) bool) {
 // DashedAddress writes an address as a label: 192-0-2-7, 2001-db8--7. A label may not
 // end in a dash, so 2001:db8:7:: is 2001-db8-7--0, as CoreDNS's kubernetes plugin has it.
 func DashedAddress(addr netip.Addr) string {
-	var room [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") + 1]byte
-	label := addr.AppendTo(room[:0])
-	for i, c := range label {
+	var room [longestDashed]byte
+	return string(AppendDashed(room[:0], addr))
+}
+
+const longestDashed = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") + 1
+
+// AppendDashed appends what DashedAddress writes.
+func AppendDashed(b []byte, addr netip.Addr) []byte {
+	from := len(b)
+	b = addr.AppendTo(b)
+	for i, c := range b[from:] {
 		if c == '.' || c == ':' {
-			label[i] = '-'
+			b[from+i] = '-'
 		}
 	}
-	if label[len(label)-1] == '-' {
-		label = append(label, '0')
+	if b[len(b)-1] == '-' {
+		b = append(b, '0')
 	}
-	return string(label)
+	return b
 }
 
 // Port is one port that an instance listens on, or that a service is defined with.

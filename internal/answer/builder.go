@@ -144,16 +144,26 @@ func (b *builder) set() *set {
 	return s
 }
 
-// loneSet returns the set of a single record, without what a builder takes for several. Before
-// the record there is room for its place.
-func loneSet(b []byte, l *lease.Lease) *set {
+// lone is a set of a single record in one piece of memory, without what a builder takes for
+// several. The record is written behind fixed, which has room for all that stands before data.
+type lone struct {
+	set
+	lease [1]*lease.Lease
+	fixed [placeLen + dataAt + 64]byte
+}
+
+// finish makes a set of the record that b is, of that type. It depends on a lease, or on none.
+func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease) *set {
 	binary.BigEndian.PutUint32(b, placeLen)
-	s := &set{packed: packed{bytes: b, end: len(b)}, n: 1, most: 1}
+	putFixed(b[placeLen:], qtype)
+	s.bytes, s.end = b, len(b)
+	s.n, s.most = 1, 1
 	if l != nil {
-		s.leases, s.lenders = []*lease.Lease{l}, loneLender
+		s.lease[0] = l
+		s.leases, s.lenders = s.lease[:], loneLender
 		s.until.Store(math.MinInt64)
 	}
-	return s
+	return &s.set
 }
 
 // loneLender lists the first lease for a single record.

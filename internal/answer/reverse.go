@@ -49,13 +49,14 @@ func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *s
 	if !s.Service(i.Name).Answers(i) {
 		return &set{}
 	}
-	b := make([]byte, placeLen+dataAt, placeLen+dataAt+64)
-	b, ok := appendBelow(b, z.pointed, hostLabel(i, addr), i.Service, i.Namespace)
+	var room [64]byte
+	label := appendHostLabel(room[:0], i, addr)
+	lone := new(lone)
+	b, ok := appendBelow(lone.fixed[:placeLen+dataAt], z.pointed, string(label), i.Service, i.Namespace)
 	if !ok {
 		return &set{}
 	}
-	putFixed(b[placeLen:], dns.TypePTR)
-	return loneSet(b, i.Lease)
+	return lone.finish(b, dns.TypePTR, i.Lease)
 }
 
 // addPointer adds the record that leads from an address to an instance, or where that is
@@ -67,7 +68,7 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 		if !s.Service(to.Service).Answers(i) {
 			return
 		}
-		labels = slices.Insert(labels, 0, hostLabel(i, addr))
+		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))
 		if i.Lease != nil {
 			lender = len(b.leases)
 			b.leases = append(b.leases, i.Lease)
@@ -79,10 +80,10 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 	}
 }
 
-// hostLabel returns the label that leads to an address of the instance.
-func hostLabel(i *table.Instance, addr netip.Addr) string {
+// appendHostLabel appends the label that leads to an address of the instance.
+func appendHostLabel(b []byte, i *table.Instance, addr netip.Addr) []byte {
 	if i.Hostname != "" {
-		return strings.ToLower(i.Hostname)
+		return append(b, strings.ToLower(i.Hostname)...)
 	}
-	return service.DashedAddress(addr)
+	return service.AppendDashed(b, addr)
 }

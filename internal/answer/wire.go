@@ -128,7 +128,7 @@ func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
 // appendPointing appends records that have targets, and the addresses of those.
 func (p *packed) appendPointing(b []byte, of choice, ttl uint32) []byte {
 	var seen bitset
-	var room [8]targetAt
+	var room [16]targetAt
 	targets := room[:0]
 	left := p.from(of.start)
 	for range of.n {
