@@ -13,27 +13,27 @@ import (
 
 // builder gathers records into a set in which each stands once (RFC 2181, section 5).
 type builder struct {
-	most    int            // records in one answer; 0 is all
-	leases  []*lease.Lease // by the numbers that lenders have
+	most    int    // records in one answer; 0 is all
+	leases  leases // by the numbers that lenders have; nil where all are static
 	records []record
-	starts  []uint32
+	starts  []int
 	at      map[string]int // key to place, once there are more than a few
 	fresh   bool           // the next record is the first of its instance
 }
 
 // record is one resource record on its way into a set.
 type record struct {
-	key     string   // no other record of the set has it
-	rest    []byte   // packed, without its owner
-	lenders []uint32 // the numbers of the leases of all instances that it stands for
-	target  *target  // of an SRV or NS record
+	key     string  // no other record of the set has it
+	rest    []byte  // packed, without its owner
+	lenders []int   // the numbers of the leases of all instances that it stands for
+	target  *target // of an SRV or NS record
 }
 
 // target is a name that leads to addresses.
 type target struct {
-	name    []byte   // in wire form
-	glue    []byte   // the records of its addresses, without their owner
-	lenders []uint32 // the numbers of the leases that they depend on
+	name    []byte // in wire form
+	glue    []byte // the records of its addresses, without their owner
+	lenders []int  // the numbers of the leases that they depend on
 }
 
 // newTarget returns a target with the addresses that a builder has gathered.
@@ -64,7 +64,7 @@ func (b *builder) add(key string, r record) {
 		}
 	}
 	if b.fresh {
-		b.starts = append(b.starts, uint32(i))
+		b.starts = append(b.starts, i)
 		b.fresh = false
 	}
 }
@@ -98,11 +98,11 @@ func (b *builder) addData(qtype uint16, data []byte, lender int) {
 const static = -1
 
 // lender returns the number of a lease as a list; nil where that is none.
-func (b *builder) lender(number int) []uint32 {
-	if number < 0 || b.leases == nil || b.leases[number] == nil {
+func (b *builder) lender(number int) []int {
+	if number == static || b.leases.Lease(number) == nil {
 		return nil
 	}
-	return []uint32{uint32(number)}
+	return []int{number}
 }
 
 func (b *builder) addAddress(addr netip.Addr, lender int) {
@@ -126,114 +126,99 @@ func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, le
 
 // set returns what was gathered.
 func (b *builder) set() *set {
-	n := len(b.records)
-	s := &set{n: n, most: n}
-	if b.most > 0 {
-		s.most = min(n, b.most)
-	}
-	if n == 0 {
-		return s
-	}
-	if !b.uniform() {
-		s.starts = append([]uint32(nil), b.starts...)
-	}
-	targets, numbers := b.targets()
-	s.packed = b.pack(targets, numbers)
-	s.leases, s.lenders = b.lenders(targets)
-	s.until.Store(math.MinInt64)
+	s := new(set)
+	b.fill(s)
 	return s
 }
 
-// lone is a set of a single record in one piece of memory, without what a builder takes for
-// several. The record is written behind fixed, which has room for all that stands before data.
-type lone struct {
-	set
-	lease [1]*lease.Lease
-	fixed [placeLen + dataAt + 64]byte
-}
-
-// finish makes a set of the record that b is, of that type. It depends on a lease, or on none.
-func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease) *set {
-	binary.BigEndian.PutUint32(b, placeLen)
-	putFixed(b[placeLen:], qtype)
-	s.bytes, s.end = b, len(b)
-	s.n, s.most = 1, 1
-	if l != nil {
-		s.lease[0] = l
-		s.leases, s.lenders = s.lease[:], loneLender
+// fill puts what was gathered into a set that is empty.
+func (b *builder) fill(s *set) {
+	n := len(b.records)
+	s.most = int32(n)
+	if b.most > 0 {
+		s.most = int32(min(n, b.most))
+	}
+	if n > 0 {
+		s.packed = b.pack()
+	}
+	if s.lendersAt > 0 {
+		s.leases = b.leases
 		s.until.Store(math.MinInt64)
 	}
-	return &s.set
 }
 
-// loneLender lists the first lease for a single record.
-var loneLender = listed([][]uint32{{0}})
+// pack packs all the parts of the set.
+func (b *builder) pack() (p packed) {
+	targets, numberOf := b.targets()
+	p.n, p.targets = int32(len(b.records)), int32(len(targets))
 
-// uniform reports whether an answer may begin with every record, each as likely.
-func (b *builder) uniform() bool {
-	for i, start := range b.starts {
-		if int(start) != i {
-			return false
+	to := make([]byte, len(b.records)*numberLen, max(1024, len(b.records)*64)) // it is not kept
+	for n, r := range b.records {
+		binary.BigEndian.PutUint32(to[n*numberLen:], uint32(len(to)))
+		to = append(to, r.rest...)
+		if r.target != nil {
+			to = appendNumber(to, numberOf[r.target])
 		}
 	}
-	return len(b.starts) == 0 || len(b.starts) == len(b.records)
+	p.end = int32(len(to))
+
+	if len(targets) > 0 {
+		var places []int
+		for _, t := range targets {
+			places = append(places, len(to))
+			to = append(to, t.glue...)
+		}
+		places = append(places, len(to))
+		p.glueAt = int32(len(to))
+		to = appendNumber(to, places...)
+	}
+	if lists, leased := b.lenders(targets); leased {
+		p.lendersAt = int32(len(to))
+		at := len(to) + (len(lists)+1)*numberLen
+		for _, list := range lists {
+			to = appendNumber(to, at)
+			at += len(list) * numberLen
+		}
+		to = appendNumber(to, at)
+		for _, list := range lists {
+			to = appendNumber(to, list...)
+		}
+	}
+	if !b.uniform() {
+		p.startsAt = int32(len(to))
+		to = appendNumber(to, b.starts...)
+	}
+	p.bytes = slices.Clone(to)
+	return p
 }
 
-// targets numbers the targets of the records.
-func (b *builder) targets() (targets []*target, numbers map[*target]int) {
+func appendNumber(b []byte, numbers ...int) []byte {
+	for _, n := range numbers {
+		b = binary.BigEndian.AppendUint32(b, uint32(n))
+	}
+	return b
+}
+
+// targets returns the targets of the records, and their numbers.
+func (b *builder) targets() (targets []*target, numberOf map[*target]int) {
 	for _, r := range b.records {
 		if r.target == nil {
 			continue
 		}
-		if _, known := numbers[r.target]; !known {
-			if numbers == nil {
-				numbers = make(map[*target]int)
+		if _, known := numberOf[r.target]; !known {
+			if numberOf == nil {
+				numberOf = make(map[*target]int)
 			}
-			numbers[r.target] = len(targets)
+			numberOf[r.target] = len(targets)
 			targets = append(targets, r.target)
 		}
 	}
-	return targets, numbers
+	return targets, numberOf
 }
 
-func (b *builder) pack(targets []*target, numbers map[*target]int) packed {
-	size := 0
-	for _, r := range b.records {
-		size += placeLen + len(r.rest)
-		if r.target != nil {
-			size += numberLen
-		}
-	}
-	for _, t := range targets {
-		size += len(t.glue)
-	}
-	var p packed
-	p.bytes = make([]byte, len(b.records)*placeLen, size)
-	for n, r := range b.records {
-		binary.BigEndian.PutUint32(p.bytes[n*placeLen:], uint32(len(p.bytes)))
-		p.bytes = append(p.bytes, r.rest...)
-		if r.target != nil {
-			p.bytes = binary.BigEndian.AppendUint32(p.bytes, uint32(numbers[r.target]))
-		}
-	}
-	p.end = len(p.bytes)
-	if targets == nil {
-		return p
-	}
-	p.glue = make([]uint32, len(targets)+1)
-	for number, t := range targets {
-		p.glue[number] = uint32(len(p.bytes))
-		p.bytes = append(p.bytes, t.glue...)
-	}
-	p.glue[len(targets)] = uint32(len(p.bytes))
-	return p
-}
-
-// lenders returns the leases that the records and their targets depend on; nil where they depend
-// on none.
-func (b *builder) lenders(targets []*target) ([]*lease.Lease, lenders) {
-	leased := false
-	lists := make([][]uint32, 0, len(b.records)+len(targets))
+// lenders returns the lists of the records and then of the targets, and reports whether there
+// is anything in them.
+func (b *builder) lenders(targets []*target) (lists [][]int, leased bool) {
 	for _, r := range b.records {
 		lists = append(lists, r.lenders)
 		leased = leased || len(r.lenders) > 0
@@ -242,8 +227,46 @@ func (b *builder) lenders(targets []*target) ([]*lease.Lease, lenders) {
 		lists = append(lists, t.lenders)
 		leased = leased || len(t.lenders) > 0
 	}
-	if !leased {
-		return nil, nil
+	return lists, leased
+}
+
+// uniform reports whether an answer may begin with every record, each as likely.
+func (b *builder) uniform() bool {
+	for i, start := range b.starts {
+		if start != i {
+			return false
+		}
 	}
-	return b.leases, listed(lists)
+	return len(b.starts) == 0 || len(b.starts) == len(b.records)
+}
+
+// lone is a set of a single record in one piece of memory, without what a builder takes for
+// several.
+type lone struct {
+	set
+	lease *lease.Lease
+	room  [loneData + 64]byte
+}
+
+// Lease implements leases: the record depends on the only one.
+func (s *lone) Lease(int) *lease.Lease { return s.lease }
+
+// loneData is where the data of a single record stands, behind its place and its fixed part.
+const loneData = numberLen + dataAt
+
+// loneLenders are the list of the only lease, and where it begins and ends in the bytes of the set.
+const loneLenders = 3 * numberLen
+
+// finish makes a set of the record that b is, of that type. It depends on a lease, or on none.
+func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease) *set {
+	binary.BigEndian.PutUint32(b, numberLen)
+	putFixed(b[numberLen:], qtype)
+	s.n, s.most, s.end = 1, 1, int32(len(b))
+	if l != nil {
+		s.lease, s.leases, s.lendersAt = l, s, s.end
+		s.until.Store(math.MinInt64)
+		b = appendNumber(b, len(b)+2*numberLen, len(b)+loneLenders, 0)
+	}
+	s.bytes = b
+	return &s.set
 }

@@ -7,29 +7,38 @@ import (
 	"github.com/miekg/dns"
 )
 
-// packed is records in wire form, all in one piece: in a large table each piece is one that
-// the processor has to fetch.
+// packed is records in wire form and what there is to know of them, all in one piece: in a
+// large table each piece is one that the processor has to fetch, and the garbage collector
+// to mark. These follow each other in bytes, numbers and places in bytes with 4 bytes each:
+//
+//	places    of the records
+//	records   without their owners; behind each that has a target the target's number
+//	glue      the records of the targets' addresses, also without their owners
+//	glueAt    where the addresses of each target begin, and one more place for the end
+//	lendersAt where the list of each record begins, then that of each target, and the end
+//	          of the last; then the lists: numbers of the leases that it depends on
+//	startsAt  the numbers of the records that those of an instance begin with
+//
+// A part that is not there is at 0.
 type packed struct {
-	// bytes begins with a place for each record, 4 bytes that say where in it that stands.
-	// Then come the records without their owners, one after the other; each that has a
-	// target is followed by the target's number. From end on there are the addresses of the
-	// targets in the same way.
-	bytes []byte
-	end   int
-
-	glue []uint32 // by a target's number, where in bytes its addresses begin; one more at the end; nil without targets
+	bytes                       []byte
+	n, targets                  int32 // how many records there are, and targets
+	end                         int32 // of the records
+	glueAt, lendersAt, startsAt int32
 }
 
 const (
-	placeLen  = 4
-	numberLen = 4  // of a target
+	numberLen = 4
 	dataAt    = 10 // of a record without its owner, behind the length of its data
 )
 
-// from returns the records from the n-th to the last.
-func (p *packed) from(n int) []byte {
-	return p.bytes[binary.BigEndian.Uint32(p.bytes[n*placeLen:]):p.end]
+// number returns the i-th of the numbers that begin there.
+func (p *packed) number(at int32, i int) int {
+	return int(binary.BigEndian.Uint32(p.bytes[int(at)+i*numberLen:]))
 }
+
+// from returns the records from the n-th to the last.
+func (p *packed) from(n int) []byte { return p.bytes[p.number(0, n):p.end] }
 
 // next cuts the first record off those that are left; after the last comes the first.
 func (p *packed) next(left []byte) (rest, after []byte) {
@@ -52,7 +61,7 @@ func cutTarget(b []byte) (target int, after []byte) {
 
 // targetOf returns the number of a record's target; false where it has none.
 func (p *packed) targetOf(n int) (target int, ok bool) {
-	if p.glue == nil {
+	if p.targets == 0 {
 		return 0, false
 	}
 	_, after := cut(p.from(n))
@@ -60,11 +69,38 @@ func (p *packed) targetOf(n int) (target int, ok bool) {
 	return target, true
 }
 
-// targets returns how many targets there are.
-func (p *packed) targets() int { return max(len(p.glue)-1, 0) }
-
 // addresses returns the records of a target's addresses.
-func (p *packed) addresses(target int) []byte { return p.bytes[p.glue[target]:p.glue[target+1]] }
+func (p *packed) addresses(target int) []byte {
+	return p.bytes[p.number(p.glueAt, target):p.number(p.glueAt, target+1)]
+}
+
+// lenders yields the numbers of the leases that the k-th depends on: records first, then
+// targets.
+func (p *packed) lenders(k int) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for at, end := p.number(p.lendersAt, k), p.number(p.lendersAt, k+1); at < end; at += numberLen {
+			if !yield(p.number(int32(at), 0)) {
+				return
+			}
+		}
+	}
+}
+
+// starts returns how many places there are for an answer to begin.
+func (p *packed) starts() int {
+	if p.startsAt == 0 {
+		return int(p.n)
+	}
+	return (len(p.bytes) - int(p.startsAt)) / numberLen
+}
+
+// start returns the i-th of those places.
+func (p *packed) start(i int) int {
+	if p.startsAt == 0 {
+		return i
+	}
+	return p.number(p.startsAt, i)
+}
 
 // nameAt returns where the name begins that a record without its owner ends with.
 func nameAt(rest []byte) int {

@@ -1,7 +1,9 @@
 package answer
 
 import (
+	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/coredns-registry/registry/service"
@@ -13,15 +15,13 @@ type portSets []portSet
 // portSet is the records of one port, which is called as "_http._tcp" is.
 type portSet struct {
 	label string
-	*set
+	set   set
 }
 
 // find returns the place of a port's records; less than 0 where there is no such port.
 func (p portSets) find(label string) int {
-	n, ok := slices.BinarySearchFunc(p, label, func(s portSet, label string) int {
-		return strings.Compare(s.label, label)
-	})
-	if !ok {
+	n := sort.Search(len(p), func(n int) bool { return p[n].label >= label })
+	if n == len(p) || p[n].label != label {
 		return -1
 	}
 	return n
@@ -29,7 +29,12 @@ func (p portSets) find(label string) int {
 
 // speak reports whether there is a port of that protocol, which is called as "_tcp" is.
 func (p portSets) speak(protocol string) bool {
-	return slices.ContainsFunc(p, func(s portSet) bool { return strings.HasSuffix(s.label, "."+protocol) })
+	for n := range p {
+		if strings.HasSuffix(p[n].label, "."+protocol) {
+			return true
+		}
+	}
+	return false
 }
 
 // ports returns the sets of the named ports. A port that only the definition or an instance
@@ -66,11 +71,11 @@ func (s *sets) ports() portSets {
 				}
 			}
 		}
-		all := make(portSets, 0, len(builders))
-		for label, b := range builders {
-			all = append(all, portSet{label, b.set()})
+		all := make(portSets, len(builders))
+		for n, label := range slices.Sorted(maps.Keys(builders)) {
+			all[n].label = label
+			builders[label].fill(&all[n].set)
 		}
-		slices.SortFunc(all, func(a, b portSet) int { return strings.Compare(a.label, b.label) })
 		return &all
 	})
 }

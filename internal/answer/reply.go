@@ -48,14 +48,14 @@ func (r *Reply) Add(owner string, a Answer) {
 	r.parts = append(r.parts, part{a.set, of, len(r.Msg.Answer)})
 
 	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
-	if a.set.glue != nil {
+	if a.set.targets > 0 {
 		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
 	}
 	var seen bitset
 	for n := range a.set.chosen(of) {
 		rr := a.set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
-		if target, ok := a.set.targetOf(n); ok && seen.add(target, a.set.targets()) {
+		if target, ok := a.set.targetOf(n); ok && seen.add(target, int(a.set.targets)) {
 			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, target, targetName(rr))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 
@@ -34,12 +35,13 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 	if i := s.SoleHolder(addr); i != nil {
 		return z.pointer(s, i, addr)
 	}
-	b := builder{most: z.most}
+	var leases leaseList
+	b := builder{most: z.most, leases: &leases}
 	for holder := range s.Holders(addr) {
 		if len(b.records) == mostPointers {
 			break
 		}
-		z.addPointer(&b, s, holder, addr)
+		z.addPointer(&b, &leases, s, holder, addr)
 	}
 	return b.set()
 }
@@ -52,7 +54,7 @@ func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *s
 	var room [64]byte
 	label := appendHostLabel(room[:0], i, addr)
 	lone := new(lone)
-	b, ok := appendBelow(lone.fixed[:placeLen+dataAt], z.pointed, string(label), i.Service, i.Namespace)
+	b, ok := appendBelow(lone.room[:loneData], z.pointed, string(label), i.Service, i.Namespace)
 	if !ok {
 		return &set{}
 	}
@@ -61,7 +63,7 @@ func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *s
 
 // addPointer adds the record that leads from an address to an instance, or where that is
 // nil, to a service by its cluster IP. It is left out where the name is too long for a message.
-func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr netip.Addr) {
+func (z *Zone) addPointer(b *builder, leases *leaseList, s *table.Snapshot, to table.Holder, addr netip.Addr) {
 	lender := static
 	labels := []string{to.Service.Service, to.Service.Namespace}
 	if i := to.Instance; i != nil {
@@ -70,8 +72,8 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 		}
 		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))
 		if i.Lease != nil {
-			lender = len(b.leases)
-			b.leases = append(b.leases, i.Lease)
+			lender = len(*leases)
+			*leases = append(*leases, i.Lease)
 		}
 	}
 	b.begin()
@@ -79,6 +81,12 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 		b.addData(dns.TypePTR, target, lender)
 	}
 }
+
+// leaseList is the leases of all that have an address.
+type leaseList []*lease.Lease
+
+// Lease implements leases.
+func (l leaseList) Lease(number int) *lease.Lease { return l[number] }
 
 // appendHostLabel appends the label that leads to an address of the instance.
 func appendHostLabel(b []byte, i *table.Instance, addr netip.Addr) []byte {

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 
@@ -29,7 +28,7 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 		case qtype != dns.TypeSRV:
 			return found(nil)
 		}
-		return found(all[n].set)
+		return found(&all[n].set)
 	case hostName:
 		if h := s.hosts().at(p.label); len(h) > 0 {
 			return found(s.host(h, qtype))
@@ -69,9 +68,8 @@ func alias(view *table.View) *set {
 
 // sets are the records of one service in one zone, each kind prepared when first asked.
 type sets struct {
-	zone   *Zone
-	view   *table.View
-	leases []*lease.Lease // of all instances, by their numbers; nil where all are static
+	zone *Zone
+	view *table.View
 
 	v4, v6, srv lazy[set]
 	named       lazy[portSets]
@@ -91,25 +89,11 @@ func (l *lazy[T]) get(make func() *T) *T {
 
 // setsOf returns the sets of a service, which are kept with its view.
 func (z *Zone) setsOf(view *table.View) *sets {
-	return view.Prepared(z.key, func() any { return z.newSets(view) }).(*sets)
-}
-
-func (z *Zone) newSets(view *table.View) *sets {
-	s := &sets{zone: z, view: view}
-	for n, i := range view.Instances() {
-		if i.Lease == nil {
-			continue
-		}
-		if s.leases == nil {
-			s.leases = make([]*lease.Lease, view.Len())
-		}
-		s.leases[n] = i.Lease
-	}
-	return s
+	return view.Prepared(z.key, func() any { return &sets{zone: z, view: view} }).(*sets)
 }
 
 // builder returns one for records of the service.
-func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.leases} }
+func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.view} }
 
 // instances yields those that are answered, with their numbers among all of the service.
 func (s *sets) instances(yield func(int, *table.Instance) bool) {

@@ -87,7 +87,7 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
 	first, second := lease.New(nil, 10*time.Second, 0), lease.New(nil, 30*time.Second, 0)
-	b := builder{leases: []*lease.Lease{first, nil, second}}
+	b := builder{leases: leaseList{first, nil, second}}
 	b.addAddress(address(1), 2)
 	b.addAddress(address(1), 0)
 	b.addAddress(address(2), 2)

@@ -21,7 +21,7 @@ func (s *sets) targets(instances func(yield func(int, *table.Instance) bool)) ta
 	add := func(label string, addrs []netip.Addr, lender int) {
 		b := builders[label]
 		if b == nil {
-			b = &builder{leases: s.leases}
+			b = &builder{leases: s.view}
 			builders[label] = b
 		}
 		for _, addr := range addrs {
@@ -105,6 +105,12 @@ func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weig
 func setWeight(rest []byte, weight uint16) { binary.BigEndian.PutUint16(rest[dataAt+2:], weight) }
 
 func (b *srvBuilder) set() *set {
+	s := new(set)
+	b.fill(s)
+	return s
+}
+
+func (b *srvBuilder) fill(s *set) {
 	n := len(b.records)
 	if b.most > 0 {
 		n = min(n, b.most)
@@ -112,5 +118,5 @@ func (b *srvBuilder) set() *set {
 	for _, rest := range b.shares {
 		setWeight(rest, uint16(max(100/max(n, 1), 1)))
 	}
-	return b.builder.set()
+	b.builder.fill(s)
 }

@@ -18,7 +18,7 @@ func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([
 			if set == nil || set.n == 0 {
 				continue
 			}
-			r := Reply{Msg: new(dns.Msg), Room: smallest * set.n, TTL: ttl, Now: now}
+			r := Reply{Msg: new(dns.Msg), Room: smallest * int(set.n), TTL: ttl, Now: now}
 			r.Add(owner, Answer{set: set})
 			r.stamp()
 			if !yield(r.Msg.Answer) {
@@ -50,7 +50,7 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 			return
 		}
 		for view := range s.Services(service.Name{}) {
-			if !whole.newSets(view).every(yield) {
+			if !(&sets{zone: whole, view: view}).every(yield) {
 				return
 			}
 		}
@@ -67,8 +67,9 @@ func (s *sets) every(yield func(string, *set) bool) bool {
 			return false
 		}
 	}
-	for _, port := range s.ports() {
-		if !yield(s.fullName(port.label), port.set) {
+	ports := s.ports()
+	for n := range ports {
+		if !yield(s.fullName(ports[n].label), &ports[n].set) {
 			return false
 		}
 	}

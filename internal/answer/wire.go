@@ -107,13 +107,13 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 // found appends the records of a set, beginning with those of an instance picked by chance,
 // and the addresses of their targets.
 func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
-	if s.most > (r.Room-len(b))/smallest { // before any work: it will not fit
+	if int(s.most) > (r.Room-len(b))/smallest { // before any work: it will not fit
 		return b, false
 	}
-	of := s.choose(s.most)
+	of := s.choose(int(s.most))
 	ttl := ttlUntil(s.ends(of, enough(r.TTL, r.Now)), r.TTL, r.Now)
 	binary.BigEndian.PutUint16(b[6:], uint16(of.n))
-	if s.glue != nil {
+	if s.targets > 0 {
 		return s.appendPointing(b, of, ttl), true
 	}
 	left := s.from(of.start)
@@ -136,7 +136,7 @@ func (p *packed) appendPointing(b []byte, of choice, ttl uint32) []byte {
 		var target int
 		rest, left = p.next(left)
 		target, left = cutTarget(left)
-		if seen.add(target, p.targets()) {
+		if seen.add(target, int(p.targets)) {
 			targets = append(targets, targetAt{uint32(target), uint32(len(b) + pointerLen + nameAt(rest))})
 		}
 		b = appendRecord(b, questionAt, rest, ttl)

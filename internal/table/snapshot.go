@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/tidwall/btree"
@@ -51,6 +52,9 @@ func (v *View) Instances() func(yield func(int, *Instance) bool) { return slices
 
 // At returns the instance of that number.
 func (v *View) At(number int) *Instance { return v.instances[number] }
+
+// Lease returns the lease of the instance of that number; nil where it is static.
+func (v *View) Lease(number int) *lease.Lease { return v.instances[number].Lease }
 
 // find returns where the instance of that id is among the service's, or would be.
 func (v *View) find(id string) (int, bool) {
