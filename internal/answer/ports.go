@@ -5,12 +5,16 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unique"
 
 	"github.com/coredns-registry/registry/service"
 )
 
 // portSets are the SRV records of a service's named ports, in order of their labels.
-type portSets []portSet
+type portSets struct {
+	all []portSet
+	one [1]portSet // all of them where there are no more, as is the rule
+}
 
 // portSet is the records of one port, which is called as "_http._tcp" is.
 type portSet struct {
@@ -18,19 +22,19 @@ type portSet struct {
 	set   set
 }
 
-// find returns the place of a port's records; less than 0 where there is no such port.
-func (p portSets) find(label string) int {
-	n := sort.Search(len(p), func(n int) bool { return p[n].label >= label })
-	if n == len(p) || p[n].label != label {
-		return -1
+// find returns the records of a port; nil where there is no such port.
+func (p *portSets) find(label string) *set {
+	n := sort.Search(len(p.all), func(n int) bool { return p.all[n].label >= label })
+	if n == len(p.all) || p.all[n].label != label {
+		return nil
 	}
-	return n
+	return &p.all[n].set
 }
 
 // speak reports whether there is a port of that protocol, which is called as "_tcp" is.
-func (p portSets) speak(protocol string) bool {
-	for n := range p {
-		if strings.HasSuffix(p[n].label, "."+protocol) {
+func (p *portSets) speak(protocol string) bool {
+	for n := range p.all {
+		if strings.HasSuffix(p.all[n].label, "."+protocol) {
 			return true
 		}
 	}
@@ -39,8 +43,8 @@ func (p portSets) speak(protocol string) bool {
 
 // ports returns the sets of the named ports. A port that only the definition or an instance
 // that is not answered names is there, with an empty set.
-func (s *sets) ports() portSets {
-	return *s.named.get(func() *portSets {
+func (s *sets) ports() *portSets {
+	return s.named.get(func() *portSets {
 		targets := s.targets(s.instances)
 		builders := make(map[string]*srvBuilder)
 		at := func(p service.Port) *srvBuilder {
@@ -71,12 +75,15 @@ func (s *sets) ports() portSets {
 				}
 			}
 		}
-		all := make(portSets, len(builders))
-		for n, label := range slices.Sorted(maps.Keys(builders)) {
-			all[n].label = label
-			builders[label].fill(&all[n].set)
+		p := new(portSets)
+		if p.all = p.one[:]; len(builders) != 1 {
+			p.all = make([]portSet, len(builders))
 		}
-		return &all
+		for n, label := range slices.Sorted(maps.Keys(builders)) {
+			p.all[n].label = unique.Make(label).Value() // most services have the same few
+			builders[label].fill(&p.all[n].set)
+		}
+		return p
 	})
 }
 

@@ -20,15 +20,14 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 	case serviceName:
 		return found(s.own(qtype))
 	case portName:
-		all := s.ports()
-		n := all.find(p.label)
+		set := s.ports().find(p.label)
 		switch {
-		case n < 0:
+		case set == nil:
 			return Answer{}
 		case qtype != dns.TypeSRV:
 			return found(nil)
 		}
-		return found(&all[n].set)
+		return found(set)
 	case hostName:
 		if h := s.hosts().at(p.label); len(h) > 0 {
 			return found(s.host(h, qtype))
@@ -66,14 +65,19 @@ func alias(view *table.View) *set {
 	return b.set()
 }
 
-// sets are the records of one service in one zone, each kind prepared when first asked.
+// sets are the records of one service in one zone, each kind prepared when first asked. What
+// is mostly asked stands in one piece: in a large table each other one has to be waited for.
 type sets struct {
+	table.Preparation
 	zone *Zone
 	view *table.View
 
 	v4, v6, srv lazy[set]
 	named       lazy[portSets]
 	labels      lazy[hosts]
+
+	first set // of those above, the one that was asked first
+	taken atomic.Bool
 }
 
 // lazy is a value that is made by the first who asks.
@@ -89,7 +93,21 @@ func (l *lazy[T]) get(make func() *T) *T {
 
 // setsOf returns the sets of a service, which are kept with its view.
 func (z *Zone) setsOf(view *table.View) *sets {
-	return view.Prepared(z.key, func() any { return &sets{zone: z, view: view} }).(*sets)
+	return view.Prepared(z.key, func() *table.Preparation {
+		s := &sets{zone: z, view: view}
+		s.Value = s
+		return &s.Preparation
+	}).(*sets)
+}
+
+// filled returns a set of what was gathered, which is to be kept.
+func (s *sets) filled(b interface{ fill(*set) }) *set {
+	to := &s.first
+	if !s.taken.CompareAndSwap(false, true) {
+		to = new(set)
+	}
+	b.fill(to)
+	return to
 }
 
 // builder returns one for records of the service.
@@ -123,12 +141,12 @@ func (s *sets) addresses(family func(netip.Addr) bool) *set {
 		for _, addr := range s.view.Definition.ClusterIPs {
 			b.addFamily([]netip.Addr{addr}, family, static)
 		}
-		return b.set()
+		return s.filled(&b)
 	}
 	for n, i := range s.instances {
 		b.addFamily(i.Addresses, family, n)
 	}
-	return b.set()
+	return s.filled(&b)
 }
 
 // services returns an SRV record for each port and target.
@@ -136,7 +154,7 @@ func (s *sets) services() *set {
 	b := s.newSRVBuilder(s.targets(s.instances))
 	if s.view.Type() == service.ClusterIP {
 		b.addService(s.view.Definition.Ports)
-		return b.set()
+		return s.filled(b)
 	}
 	for n, i := range s.instances {
 		b.begin()
@@ -144,7 +162,7 @@ func (s *sets) services() *set {
 			b.addInstance(label, n, i, i.Ports)
 		}
 	}
-	return b.set()
+	return s.filled(b)
 }
 
 // fullName returns the full name of a label below the service, or of the service itself.

@@ -67,7 +67,7 @@ func (s *sets) every(yield func(string, *set) bool) bool {
 			return false
 		}
 	}
-	ports := s.ports()
+	ports := s.ports().all
 	for n := range ports {
 		if !yield(s.fullName(ports[n].label), &ports[n].set) {
 			return false

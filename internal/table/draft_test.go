@@ -273,7 +273,7 @@ func TestPreparedIsMadeOnceForEachKey(t *testing.T) {
 				start.Wait()
 				for n := range keys {
 					k := (n + r) % keys
-					got[r][k] = view.Prepared(k, func() any { return &[2]int{r, k} })
+					got[r][k] = view.Prepared(k, func() *Preparation { return &Preparation{Value: &[2]int{r, k}} })
 				}
 			})
 		}
@@ -288,7 +288,7 @@ func TestPreparedIsMadeOnceForEachKey(t *testing.T) {
 			if value := got[0][k].(*[2]int); value[1] != k {
 				t.Fatalf("key %d has what was made for key %d", k, value[1])
 			}
-			again := view.Prepared(k, func() any { t.Errorf("key %d is made again", k); return nil })
+			again := view.Prepared(k, func() *Preparation { t.Errorf("key %d is made again", k); return &Preparation{} })
 			if again != got[0][k] {
 				t.Fatalf("key %d: got %v later, %v before", k, again, got[0][k])
 			}

@@ -7,7 +7,7 @@ import "testing"
 func TestForgottenIsPreparedAnew(t *testing.T) {
 	v := &View{}
 	made := 0
-	prepare := func() any { made++; return made }
+	prepare := func() *Preparation { made++; return &Preparation{Value: made} }
 	for _, step := range []struct {
 		sentence string
 		do       func() any
@@ -20,7 +20,7 @@ func TestForgottenIsPreparedAnew(t *testing.T) {
 		{"forgotten, it is made again", func() any { v.Forget(); return v.Prepared("a", prepare) }, 3},
 		{"and the other as well", func() any { return v.Prepared("b", prepare) }, 4},
 		{"who was making it when it was forgotten makes it anew", func() any {
-			return v.Prepared("c", func() any {
+			return v.Prepared("c", func() *Preparation {
 				if made == 4 {
 					v.Forget()
 				}
@@ -29,9 +29,10 @@ func TestForgottenIsPreparedAnew(t *testing.T) {
 		}, 6},
 		{"and that is what is found", func() any { return v.Prepared("c", prepare) }, 6},
 		{"who came second gets what the first has made", func() any {
-			return v.Prepared("d", func() any {
+			return v.Prepared("d", func() *Preparation {
 				if made == 6 {
-					return v.Prepared("d", func() any { made = 100; return "first" }) != "first"
+					first := v.Prepared("d", func() *Preparation { made = 100; return &Preparation{Value: "first"} })
+					return &Preparation{Value: first != "first"}
 				}
 				return prepare()
 			})
