@@ -167,9 +167,9 @@ func (s *sets) services() *set {
 
 // fullName returns the full name of a label below the service, or of the service itself.
 func (s *sets) fullName(label string) string {
-	name := s.view.Name.String() + ".svc"
-	if label != "" {
-		name = label + "." + name
+	name := s.view.Name
+	if label == "" {
+		return name.Service + "." + name.Namespace + s.zone.suffix
 	}
-	return s.zone.under(name)
+	return label + "." + name.Service + "." + name.Namespace + s.zone.suffix
 }

@@ -44,7 +44,7 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 				}
 			}
 		}
-		whole := &Zone{Origin: z.Origin, services: z.services, pointed: z.pointed} // all of each set
+		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed} // all of each set
 		if z.reverse {
 			whole.everyPointer(s, yield)
 			return

@@ -22,6 +22,7 @@ const specification = "1.1.0"
 type Zone struct {
 	Origin string // in lower case, fully qualified
 
+	suffix   string // of the full names of services: ".svc.cluster.local."
 	services []byte // what stands above services, in wire form; nil where that is too long
 	pointed  []byte // the same for those that PTR records lead to, in another zone
 	most     int    // records in one answer; 0 is all
@@ -68,6 +69,7 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		reverse: IsReverse(origin),
 		key:     unique.Make(preparedKey{origin, most}), // compared as a pointer is
 	}
+	z.suffix = "." + z.under("svc")
 	z.services, _ = packName(z.under("svc"))
 	z.pointed, _ = packName(under("svc", primary))
 	server, _ := packName(z.under("ns.dns"))
