@@ -102,7 +102,7 @@ func (a *api) Differs(by service.Caller, c *service.Change, s *table.Snapshot) b
 	}
 	was := s.Instance(c.ID)
 	is := (&transaction{by: by, rules: a.rules.Load()}).resolve(c, was)
-	return was == nil || !was.Instance.Equal(&is)
+	return was == nil || !was.Says(&is)
 }
 
 // Version is the version of the module that the binary was built with.

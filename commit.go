@@ -121,8 +121,8 @@ func (r *Registry) renewed(state *table.State, by service.Caller, changes []serv
 		if !t.repeats(&changes[n], i) {
 			return nil
 		}
-		t.renewed = append(t.renewed, i.Lease)
-		t.results = append(t.results, table.Result{Revision: i.Revision, Instance: i, View: state.Service(i.Name)})
+		t.renewed = append(t.renewed, i.Lease())
+		t.results = append(t.results, table.Result{Revision: i.Revision, Instance: i, View: state.Service(i.Name())})
 	}
 	if t == nil || !t.renewAll() {
 		return nil

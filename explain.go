@@ -61,7 +61,7 @@ func (a *api) Explain(name string, qtype uint16, may func(service.Name) bool) (h
 		if answered {
 			reason = a.present(i)
 		}
-		e.Instances = append(e.Instances, httpapi.ExplainedInstance{ID: i.ID, Answered: answered, Reason: reason})
+		e.Instances = append(e.Instances, httpapi.ExplainedInstance{ID: i.ID(), Answered: answered, Reason: reason})
 	}
 	return e, true
 }
@@ -140,7 +140,7 @@ func target(rr dns.RR) string {
 
 // present says why an instance is answered, and for how long.
 func (a *api) present(i *table.Instance) string {
-	at, leased := i.Lease.Deadline()
+	at, leased := i.Lease().Deadline()
 	if !leased {
 		return fmt.Sprintf("it is %s and static", i.Status)
 	}

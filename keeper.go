@@ -132,5 +132,6 @@ func objectOf(s *table.Snapshot, id service.ID) (store.Object, bool) {
 	if i == nil {
 		return store.Object{}, false
 	}
-	return store.Object{ID: id, Revision: i.Revision, Instance: &i.Instance, RegisteredAt: i.RegisteredAt()}, true
+	said := i.Said()
+	return store.Object{ID: id, Revision: i.Revision, Instance: &said, RegisteredAt: i.RegisteredAt()}, true
 }

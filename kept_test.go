@@ -55,7 +55,7 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 				w.pass(3 * time.Second)
 				r := w.registry
 				state, answers, leased := r.State(), w.answers(aShelfsNames...), r.leases.Len()
-				lease := state.Instance(id("prod", "web", "a")).Lease
+				lease := state.Instance(id("prod", "web", "a")).Lease()
 				deadline, _ := lease.Deadline()
 
 				w.shelf.set(f)
@@ -219,7 +219,7 @@ func (w *shelved) gone(which service.ID, table bool) {
 	if i == nil {
 		return
 	}
-	if at := w.registry.ExpiresAt(i.Lease); at.After(w.now()) || w.now().Sub(at) > time.Hour {
+	if at := w.registry.ExpiresAt(i.Lease()); at.After(w.now()) || w.now().Sub(at) > time.Hour {
 		w.t.Fatalf("its lease has ended, and at %s it is said to last until %s", w.now(), at)
 	}
 }

@@ -63,8 +63,8 @@ func (r *Registry) load() error {
 	s := b.Done(revision + revisionsApart)
 	now := r.clock.Now()
 	for i := range s.Instances() {
-		i.Lease.Renew(now)
-		r.leases.Add(i.Lease)
+		i.Lease().Renew(now)
+		r.leases.Add(i.Lease())
 	}
 	r.table.Open(s, true)
 	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps

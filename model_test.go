@@ -402,12 +402,12 @@ func (m *model) compareTable() {
 	instances := 0
 	for i := range state.Instances() {
 		instances++
-		want, ok := m.twin.instances[i.ID]
-		if !ok || !i.Instance.Equal(&want.Instance) || !i.RegisteredAt().Equal(want.registered) {
-			m.t.Errorf("%s: got %+v registered at %s, want %+v", i.ID, i.Instance, i.RegisteredAt(), want)
+		want, ok := m.twin.instances[i.ID()]
+		if !ok || !i.Says(&want.Instance) || !i.RegisteredAt().Equal(want.registered) {
+			m.t.Errorf("%s: got %+v registered at %s, want %+v", i.ID(), i.Said(), i.RegisteredAt(), want)
 		}
-		if at := m.registry.ExpiresAt(i.Lease); want.Lease.Static() != at.IsZero() || !want.Lease.Static() && !at.Equal(want.deadline) {
-			m.t.Errorf("%s: lasts until %s, want %s, and it is %s", i.ID, at, want.deadline, m.now())
+		if at := m.registry.ExpiresAt(i.Lease()); want.Lease.Static() != at.IsZero() || !want.Lease.Static() && !at.Equal(want.deadline) {
+			m.t.Errorf("%s: lasts until %s, want %s, and it is %s", i.ID(), at, want.deadline, m.now())
 		}
 	}
 	if instances != len(m.twin.instances) {

@@ -144,16 +144,16 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 		return service.ErrNotLoaded
 	}
 	i := state.Instance(id)
-	if i == nil || i.Lease.Ended() { // then it is nobody's any more
+	if i == nil || i.Lease().Ended() { // then it is nobody's any more
 		return service.ErrNotFound
 	}
-	if !by.Owns(&i.Instance) {
+	if !by.Owns(i.Owner) {
 		return service.ErrNotOwner
 	}
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	if !i.Lease.Renew(r.clock.Now()) {
+	if !i.Lease().Renew(r.clock.Now()) {
 		return service.ErrNotFound
 	}
 	r.metrics.renewals.Inc()

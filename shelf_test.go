@@ -257,7 +257,8 @@ func objectsOf(s *table.Snapshot) map[service.ID]store.Object {
 		}
 	}
 	for i := range s.Instances() {
-		objects[i.ID] = store.Object{ID: i.ID, Revision: i.Revision, Instance: &i.Instance, RegisteredAt: i.RegisteredAt()}
+		said := i.Said()
+		objects[i.ID()] = store.Object{ID: i.ID(), Revision: i.Revision, Instance: &said, RegisteredAt: i.RegisteredAt()}
 	}
 	return objects
 }

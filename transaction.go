@@ -110,16 +110,16 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	}
 	wanted, registered := t.resolve(c, was), t.wall
 	if was != nil {
-		if was.Instance.Equal(&wanted) {
-			t.renewed = append(t.renewed, was.Lease)
+		if was.Says(&wanted) {
+			t.renewed = append(t.renewed, was.Lease())
 			return t.instance(was), nil
 		}
 		registered = was.RegisteredAt()
-		t.dropped = append(t.dropped, was.Lease)
+		t.dropped = append(t.dropped, was.Lease())
 	}
 	is := table.NewInstance(c.ID, wanted, registered, t.at)
-	if is.Lease != nil {
-		t.granted = append(t.granted, is.Lease)
+	if is.Lease() != nil {
+		t.granted = append(t.granted, is.Lease())
 	}
 	if there == nil { // what is there has room already
 		if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
@@ -139,7 +139,7 @@ func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
 	switch c.Op {
 	case service.Renew:
 	case service.Register:
-		if is := t.resolve(c, known); !known.Instance.Equal(&is) {
+		if is := t.resolve(c, known); !known.Says(&is) {
 			return false
 		}
 	default:
@@ -184,9 +184,9 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 	if err != nil {
 		return table.Result{}, err
 	}
-	t.draft.Remove(was.ID)
+	t.draft.Remove(was.ID())
 	t.deregistrations++
-	t.dropped = append(t.dropped, was.Lease)
+	t.dropped = append(t.dropped, was.Lease())
 	return table.Result{
 		Revision:     t.draft.Revision(),
 		SafeToStopAt: t.safeToStopAt(),
@@ -208,7 +208,7 @@ func (t *transaction) renew(c *service.Change) (table.Result, error) {
 	if err != nil {
 		return table.Result{}, err
 	}
-	t.renewed = append(t.renewed, was.Lease)
+	t.renewed = append(t.renewed, was.Lease())
 	return t.instance(was), nil
 }
 
@@ -253,7 +253,7 @@ func (t *transaction) undefine(c *service.Change) (table.Result, error) {
 	instances, _ := t.draft.Undefine(c.ID.Name)
 	t.deregistrations += len(instances)
 	for _, i := range instances {
-		t.dropped = append(t.dropped, i.Lease)
+		t.dropped = append(t.dropped, i.Lease())
 	}
 	return table.Result{Revision: t.draft.Revision(), SafeToStopAt: t.safeToStopAt()}, nil
 }
@@ -280,13 +280,13 @@ func (t *transaction) renewAll() bool {
 // place: one with a status of its own has its lease, one that registered has not.
 func (t *transaction) expire(ended *lease.Lease) bool {
 	i := t.draft.Instance(ended.ID())
-	return i != nil && i.Lease == ended && t.draft.Remove(i.ID) != nil
+	return i != nil && i.Lease() == ended && t.draft.Remove(i.ID()) != nil
 }
 
 // living returns the instance; nil where there is none, or where its lease has ended and it
 // is only not yet taken away.
 func living(i *table.Instance) *table.Instance {
-	if i == nil || i.Lease.Ended() {
+	if i == nil || i.Lease().Ended() {
 		return nil
 	}
 	return i
@@ -306,7 +306,7 @@ func (t *transaction) may(c *service.Change, i *table.Instance) error {
 	revision := uint64(0)
 	if i != nil {
 		revision = i.Revision
-		if !t.by.Owns(&i.Instance) {
+		if !t.by.Owns(i.Owner) {
 			return service.ErrNotOwner
 		}
 	}
@@ -317,7 +317,7 @@ func (t *transaction) may(c *service.Change, i *table.Instance) error {
 }
 
 func (t *transaction) instance(i *table.Instance) table.Result {
-	return table.Result{Revision: i.Revision, Instance: i, View: t.draft.Service(i.Name)}
+	return table.Result{Revision: i.Revision, Instance: i, View: t.draft.Service(i.Name())}
 }
 
 // sentinel returns which of the errors of service an error is.

@@ -88,9 +88,7 @@ func BenchmarkFirstAnswer(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/of%d", q.sentence, size), func(b *testing.B) {
 				name := service.Name{Namespace: "n", Service: "s"}
 				put := func(d *table.Draft, n int) {
-					i := instance(n)
-					i.Name = name
-					d.Put(i)
+					d.Put(instanceOf(name, n))
 				}
 				d := table.Empty(1).Edit()
 				for n := range size {

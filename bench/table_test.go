@@ -51,7 +51,7 @@ func BenchmarkInstance(b *testing.B) {
 		random := rand.New(rand.NewPCG(2, 2))
 		ids := make([]service.ID, 1<<12)
 		for n := range ids {
-			ids[n] = instance(random.IntN(w.size)).ID
+			ids[n] = instance(random.IntN(w.size)).ID()
 		}
 		s := w.table.Load()
 		n := 0
@@ -99,7 +99,7 @@ func BenchmarkRemoveAndPut(b *testing.B) {
 		random := rand.New(rand.NewPCG(4, 4))
 		for b.Loop() {
 			d := w.table.Load().Edit()
-			is := *d.Remove(instance(random.IntN(w.size)).ID)
+			is := *d.Remove(instance(random.IntN(w.size)).ID())
 			w.table.Publish(d)
 			d = w.table.Load().Edit()
 			d.Put(&is)
@@ -158,7 +158,7 @@ func BenchmarkMassExpiry(b *testing.B) {
 		random := rand.New(rand.NewPCG(5, 5))
 		ids := make([]service.ID, 1<<12)
 		for n, at := range random.Perm(w.size)[:min(len(ids), w.size)] {
-			ids[n] = instance(at).ID
+			ids[n] = instance(at).ID()
 		}
 		ids = ids[:min(len(ids), w.size)]
 		n := 0

@@ -63,7 +63,7 @@ func newWorld(size int) *world {
 	}
 	s, _ := d.Done()
 	for _, n := range rand.New(rand.NewPCG(6, 6)).Perm(size) { // heartbeats come in no order
-		w.wheel.Add(s.Instance(instance(n).ID).Lease)
+		w.wheel.Add(s.Instance(instance(n).ID()).Lease())
 	}
 	d = nil
 	w.table.Open(s, false)
@@ -91,9 +91,10 @@ func name(n int) service.Name {
 
 // instance returns one as the endpoint would have decoded it: no string is shared, but
 // its name and its id are parts of the request's first line.
-func instance(n int) *table.Instance {
-	line := fmt.Sprintf("PUT /v1/namespaces/%[2]s/services/%[1]s/instances/instance-%07[3]d HTTP/1.1",
-		name(n/instancesPerService).Service, name(n/instancesPerService).Namespace, n)
+func instance(n int) *table.Instance { return instanceOf(name(n/instancesPerService), n) }
+
+func instanceOf(name service.Name, n int) *table.Instance {
+	line := fmt.Sprintf("PUT /v1/namespaces/%s/services/%s/instances/instance-%07d HTTP/1.1", name.Namespace, name.Service, n)
 	part := strings.Split(line, "/")
 	id := service.ID{
 		Name: service.Name{Namespace: part[3], Service: part[5]},

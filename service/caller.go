@@ -10,8 +10,8 @@ type Caller struct {
 	From  netip.Addr // callers without a name are told apart by where they call from
 }
 
-// Owns reports whether the caller may change an instance, which its owner may, and
+// Owns reports whether the caller may change an instance of that owner: the owner may, and
 // everybody one that has none.
-func (c Caller) Owns(i *Instance) bool {
-	return c.Admin || i.Owner == "" || i.Owner == c.Name
+func (c Caller) Owns(owner string) bool {
+	return c.Admin || owner == "" || owner == c.Name
 }

@@ -78,7 +78,7 @@ func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype u
 	switch {
 	case view.Type() == service.ExternalName:
 		return "the service is an external name: its instances are not answered"
-	case i.Lease.Ended():
+	case i.Lease().Ended():
 		return "its lease has ended: it is on its way out of the table"
 	case !view.Answers(i):
 		return fmt.Sprintf("its status is %s: only up is answered", i.Status)

@@ -142,7 +142,7 @@ func (q *replyTwin) judge(t *testing.T, zone *Zone, state *table.State) {
 	ends := lease.Time(1 << 62)
 	seen := map[string]bool{}
 	depends := func(i *table.Instance) {
-		if end, leased := i.Lease.Deadline(); leased {
+		if end, leased := i.Lease().Deadline(); leased {
 			ends = min(ends, end)
 		}
 	}
@@ -248,10 +248,10 @@ func TestTTLOfAReplyIsThatOfItsEarliestLease(t *testing.T) {
 		t.Run(tc.sentence, func(t *testing.T) {
 			var instances []*table.Instance
 			for n, until := range tc.leases {
-				i := &table.Instance{ID: service.ID{Name: web, ID: fmt.Sprint(n)}, Lease: leaseOf(until)}
-				i.Status = service.Up
-				i.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}
-				instances = append(instances, i)
+				instances = append(instances, instanceUntil(until, service.ID{Name: web, ID: fmt.Sprint(n)}, service.Instance{
+					Status:    service.Up,
+					Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})},
+				}))
 			}
 			zone := Zones([]string{"cluster.local."}, nil, 0)[0]
 			const name = "web.prod.svc.cluster.local."

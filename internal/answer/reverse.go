@@ -48,17 +48,17 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 
 // pointer returns the record that leads from an address to the instance that alone has it.
 func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *set {
-	if !s.Service(i.Name).Answers(i) {
+	if !s.Service(i.Name()).Answers(i) {
 		return &set{}
 	}
 	var room [64]byte
 	label := appendHostLabel(room[:0], i, addr)
 	lone := new(lone)
-	b, ok := appendBelow(lone.room[:loneData], z.pointed, string(label), i.Service, i.Namespace)
+	b, ok := appendBelow(lone.room[:loneData], z.pointed, string(label), i.Name().Service, i.Name().Namespace)
 	if !ok {
 		return &set{}
 	}
-	return lone.finish(b, dns.TypePTR, i.Lease)
+	return lone.finish(b, dns.TypePTR, i.Lease())
 }
 
 // addPointer adds the record that leads from an address to an instance, or where that is
@@ -71,9 +71,9 @@ func (z *Zone) addPointer(b *builder, leases *leaseList, s *table.Snapshot, to t
 			return
 		}
 		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))
-		if i.Lease != nil {
+		if l := i.Lease(); l != nil {
 			lender = len(*leases)
-			*leases = append(*leases, i.Lease)
+			*leases = append(*leases, l)
 		}
 	}
 	b.begin()

@@ -71,12 +71,12 @@ func namesThatMayBe(z *Zone, instances []*table.Instance, definitions map[servic
 		}
 	}
 	for _, i := range instances {
-		services[i.Name] = true
+		services[i.Name()] = true
 		if i.Hostname != "" {
-			names = append(names, z.under(i.Hostname+"."+i.Name.String()+".svc"))
+			names = append(names, z.under(i.Hostname+"."+i.Name().String()+".svc"))
 		}
 		for _, addr := range i.Addresses {
-			names = append(names, z.under(service.DashedAddress(addr)+"."+i.Name.String()+".svc"), reverseName4or6(addr))
+			names = append(names, z.under(service.DashedAddress(addr)+"."+i.Name().String()+".svc"), reverseName4or6(addr))
 		}
 	}
 	for name := range services {
@@ -149,13 +149,13 @@ func TestNamesOfAnInstanceLeadToIt(t *testing.T) {
 		state := stateOf(instances, definitions)
 		zones := Zones([]string{"cluster.local.", "in-addr.arpa."}, nil, 0)
 		for _, i := range instances {
-			view := state.Service(i.Name)
+			view := state.Service(i.Name())
 			if got := zones[1].Names(view, i); got != nil {
-				t.Errorf("seed %d: %s has the names %v in a reverse zone", seed, i.ID, got)
+				t.Errorf("seed %d: %s has the names %v in a reverse zone", seed, i.ID(), got)
 			}
 			names := zones[0].Names(view, i)
 			if (len(names) > 0) != view.Answers(i) {
-				t.Errorf("seed %d: %s is answered: %v, it has the names %v", seed, i.ID, view.Answers(i), names)
+				t.Errorf("seed %d: %s is answered: %v, it has the names %v", seed, i.ID(), view.Answers(i), names)
 			}
 			for _, name := range names {
 				found := false
@@ -167,7 +167,7 @@ func TestNamesOfAnInstanceLeadToIt(t *testing.T) {
 					}
 				}
 				if !found {
-					t.Errorf("seed %d: %s does not lead to %s", seed, name, i.ID)
+					t.Errorf("seed %d: %s does not lead to %s", seed, name, i.ID())
 				}
 			}
 		}

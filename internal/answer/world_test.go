@@ -17,12 +17,15 @@ import (
 
 var web = service.Name{Namespace: "prod", Service: "web"}
 
-// leaseOf returns a lease until some time on the clock of leases; nil for 0.
-func leaseOf(until lease.Time) *lease.Lease {
+// instanceUntil returns an instance whose lease ends at some time on the clock of leases;
+// it is static for 0.
+func instanceUntil(until lease.Time, id service.ID, is service.Instance) *table.Instance {
+	const length = 1
+	is.Lease = service.LeaseOf(length)
 	if until == 0 {
-		return nil
+		is.Lease = service.LeaseOf(0)
 	}
-	return lease.New(nil, time.Duration(until), 0)
+	return table.NewInstance(id, is, time.Time{}, until.Add(-length*time.Second))
 }
 
 // stateOf returns a table of the instances.
@@ -54,9 +57,9 @@ var http = service.Port{Name: "http", Protocol: service.TCP, Number: 8080}
 // instances returns so many that are up.
 func (s shape) instances(random *rand.Rand, name service.Name, n int) (instances []*table.Instance) {
 	for k := range n {
-		i := &table.Instance{ID: service.ID{Name: name, ID: fmt.Sprintf("i-%05d", k)}}
-		i.Status = service.Up
-		i.Hostname = i.ID.ID
+		id := service.ID{Name: name, ID: fmt.Sprintf("i-%05d", k)}
+		i := service.Instance{Status: service.Up, Hostname: id.ID}
+		until := lease.Time(0)
 		if s.hosts > 0 {
 			i.Hostname = fmt.Sprintf("host-%d", random.IntN(s.hosts))
 		}
@@ -73,9 +76,9 @@ func (s shape) instances(random *rand.Rand, name service.Name, n int) (instances
 			i.Ports = i.Ports[random.IntN(len(i.Ports)+1):]
 		}
 		if s.leased && random.IntN(4) > 0 {
-			i.Lease = leaseOf(lease.Time(50*time.Second) + lease.Time(random.Int64N(int64(time.Minute))))
+			until = lease.Time(50*time.Second) + lease.Time(random.Int64N(int64(time.Minute)))
 		}
-		instances = append(instances, i)
+		instances = append(instances, instanceUntil(until, id, i))
 	}
 	return instances
 }

@@ -370,7 +370,7 @@ func TestWhatMayNotBeWrittenOfALongListIsToldUpToALimit(t *testing.T) {
 func (w *world) owners() map[string]string {
 	owners := map[string]string{}
 	for i := range w.memory.State().InstancesOf(service.Name{Namespace: "default", Service: "web"}) {
-		owners[i.ID.ID] = i.Owner
+		owners[i.ID().ID] = i.Owner
 	}
 	return owners
 }

@@ -38,7 +38,7 @@ func getService(c *call) {
 // others are yet to be taken out of the table.
 func living(state *table.State, name service.Name) (instances []*table.Instance, ended int) {
 	for i := range state.InstancesOf(name) {
-		if i.Lease.Ended() {
+		if i.Lease().Ended() {
 			ended++
 		} else {
 			instances = append(instances, i)

@@ -18,11 +18,12 @@ import (
 // nil for one that is gone, and then no names lead to the instance.
 func (s *Server) instance(b []byte, view *table.View, i *table.Instance) []byte {
 	b = append(next(b), '{')
-	b = identity(b, i.ID)
-	b = instanceMembers(b, &i.Instance)
+	b = identity(b, i.ID())
+	said := i.Said()
+	b = instanceMembers(b, &said)
 	b = unsigned(member(b, "revision"), i.Revision)
 	b = moment(member(b, "registeredAt"), i.RegisteredAt())
-	b = moment(member(b, "expiresAt"), s.registry.ExpiresAt(i.Lease))
+	b = moment(member(b, "expiresAt"), s.registry.ExpiresAt(i.Lease()))
 	b = append(member(b, "names"), '[')
 	if view != nil {
 		for _, name := range s.registry.Names(view, i) {

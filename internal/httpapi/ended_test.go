@@ -14,7 +14,7 @@ import (
 // store does that hangs.
 func (w *world) end(id string) {
 	w.t.Helper()
-	l := w.memory.table.Load().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease
+	l := w.memory.table.Load().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease()
 	var wheel lease.Wheel
 	wheel.Add(l)
 	wheel.Due(lease.Time(time.Hour), 1)

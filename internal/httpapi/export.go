@@ -53,11 +53,12 @@ func (d *download) table(state *table.State) bool {
 	b = append(member(b, "instances"), '[')
 	before = "\n"
 	for i := range state.Instances() {
-		if i.Lease.Ended() || !d.caller.MayRead(i.Name) {
+		if i.Lease().Ended() || !d.caller.MayRead(i.Name()) {
 			continue
 		}
-		b = identity(append(append(b, before...), '{'), i.ID)
-		b = instanceMembers(b, &i.Instance)
+		b = identity(append(append(b, before...), '{'), i.ID())
+		said := i.Said()
+		b = instanceMembers(b, &said)
 		if i.Owner != "" {
 			b = text(member(b, "owner"), i.Owner)
 		}

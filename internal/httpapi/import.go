@@ -115,8 +115,8 @@ func (w *importer) compare(by service.Caller, r Registry, state *table.State) (s
 		change, t, known, owned := &w.changes[n], &instances, false, true
 		if change.Op == service.Define {
 			t, known = &services, state.Service(change.ID.Name) != nil
-		} else if i := state.Instance(change.ID); i != nil && !i.Lease.Ended() {
-			known, owned = true, by.Owns(&i.Instance)
+		} else if i := state.Instance(change.ID); i != nil && !i.Lease().Ended() {
+			known, owned = true, by.Owns(i.Owner)
 		}
 		switch {
 		case !known:

@@ -32,7 +32,7 @@ func TestAnImportIsMerged(t *testing.T) {
 	w.must(http.StatusCreated, "PUT", web+"/instances/web-4", oneOf4)
 	w.must(http.StatusCreated, "PUT", "/v1/namespaces/default/services/api", `{}`)
 	w.must(http.StatusCreated, "PUT", "/v1/namespaces/default/services/old", `{}`)
-	lease := w.memory.State().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: "web-1"}).Lease
+	lease := w.memory.State().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: "web-1"}).Lease()
 	before, _ := lease.Deadline()
 	body := imported("web-3 web-2 web-1",
 		`{"namespace":"default","service":"api","type":"headless"}`,

@@ -101,7 +101,7 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 	switch {
 	case !exists && c.Op != service.Register && c.Op != service.Define:
 		return table.Result{}, []service.Fault{{Message: "no such object", Err: service.ErrNotFound}}
-	case was != nil && c.ID.ID != "" && !by.Owns(&was.Instance):
+	case was != nil && c.ID.ID != "" && !by.Owns(was.Owner):
 		return table.Result{}, []service.Fault{{Message: "another's", Err: service.ErrNotOwner}}
 	case !c.If.Met(revision, exists):
 		return table.Result{}, []service.Fault{{Message: "not as required", Err: service.ErrPrecondition}}
@@ -129,15 +129,15 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 		draft.Undefine(c.ID.Name)
 		return table.Result{Revision: draft.Revision()}, nil
 	default:
-		was.Lease.Renew(m.clock.Now())
+		was.Lease().Renew(m.clock.Now())
 		return result(draft, was, false), nil
 	}
 }
 
 func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Change, was *table.Instance) table.Result {
 	wanted := m.resolve(by, c, was)
-	if was != nil && was.Instance.Equal(&wanted) {
-		was.Lease.Renew(m.clock.Now())
+	if was != nil && was.Says(&wanted) {
+		was.Lease().Renew(m.clock.Now())
 		return result(draft, was, false)
 	}
 	is := table.NewInstance(c.ID, wanted, m.now(), m.clock.Now())
@@ -169,7 +169,7 @@ func (m *memory) resolve(by service.Caller, c *service.Change, was *table.Instan
 }
 
 func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
-	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name)}
+	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name())}
 }
 
 func (m *memory) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
@@ -181,13 +181,13 @@ func (m *memory) Renew(by service.Caller, id service.ID, unless service.Precondi
 	if i == nil {
 		return service.ErrNotFound
 	}
-	if !by.Owns(&i.Instance) {
+	if !by.Owns(i.Owner) {
 		return service.ErrNotOwner
 	}
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	i.Lease.Renew(m.clock.Now())
+	i.Lease().Renew(m.clock.Now())
 	m.renewals.Add(1)
 	return nil
 }
@@ -238,5 +238,5 @@ func (m *memory) Differs(by service.Caller, c *service.Change, s *table.Snapshot
 	}
 	was := s.Instance(c.ID)
 	is := m.resolve(by, c, was)
-	return was == nil || !was.Instance.Equal(&is)
+	return was == nil || !was.Says(&is)
 }

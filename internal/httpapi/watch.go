@@ -148,7 +148,7 @@ func (w *watcher) dump(state *table.State) bool {
 			w.event(&e, state.Revision, true)
 		}
 		for i := range state.InstancesOf(view.Name) {
-			w.event(&table.Event{Kind: table.KindInstance, ID: i.ID, Instance: i}, state.Revision, true)
+			w.event(&table.Event{Kind: table.KindInstance, ID: i.ID(), Instance: i}, state.Revision, true)
 			if w.full() && !w.deliver(commit) {
 				return false
 			}

@@ -13,7 +13,7 @@ import (
 type Lease struct {
 	length   time.Duration
 	deadline atomic.Int64 // a Time, or ended
-	id       *service.ID
+	of       Owner
 
 	// The wheel's, guarded by its lock.
 	at         number // its own; 0 where it is on no wheel
@@ -21,27 +21,38 @@ type Lease struct {
 	slot       uint16
 }
 
+// Owner is what a lease belongs to.
+type Owner interface{ ID() service.ID }
+
 // ended in the place of a deadline says that the lease has run out: no renewal brings
 // it back, so that an instance is never both renewed and dropped.
 const ended = math.MinInt64
 
-// New returns a lease of that length which starts now, for the instance of that ID. The ID
-// stays where it is, and must not be changed once others have the lease.
-func New(id *service.ID, length time.Duration, now Time) *Lease {
+// New returns a lease of that length which starts now. Its owner's ID must not change once
+// others have the lease.
+func New(of Owner, length time.Duration, now Time) *Lease {
 	l := new(Lease)
-	l.Start(id, length, now)
+	l.Start(of, length, now)
 	return l
 }
 
 // Start is New for a lease that is a part of something else. It must not have been started
 // before.
-func (l *Lease) Start(id *service.ID, length time.Duration, now Time) {
-	l.id, l.length = id, length
+func (l *Lease) Start(of Owner, length time.Duration, now Time) {
+	l.of, l.length = of, length
 	l.deadline.Store(int64(now.Add(length)))
 }
 
 // ID returns whose lease it is.
-func (l *Lease) ID() service.ID { return *l.id }
+func (l *Lease) ID() service.ID { return l.of.ID() }
+
+// Length returns how long it lasts from its last renewal on; 0 for a static one.
+func (l *Lease) Length() time.Duration {
+	if l == nil {
+		return 0
+	}
+	return l.length
+}
 
 // Renew gives the lease its full length from now on. It reports false where the lease
 // has ended.

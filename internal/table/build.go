@@ -19,8 +19,16 @@ func (b *Builder) Define(name service.Name, def *service.Definition) {
 	b.definitions = append(b.definitions, &View{Name: name.Clone(), Definition: def})
 }
 
-// Put adds an instance, with the revision that it has.
-func (b *Builder) Put(i *Instance) { b.instances = append(b.instances, i) }
+// Put adds an instance, with the revision that it has. It belongs to the table from now on.
+func (b *Builder) Put(i *Instance) {
+	// Stores keep a service's instances together: what they share is not there twice even
+	// while the table is built.
+	if n := len(b.instances); n > 0 && *b.instances[n-1].name == *i.name {
+		i.name = b.instances[n-1].name
+		i.share(b.instances[n-1:])
+	}
+	b.instances = append(b.instances, i)
+}
 
 // Done returns the snapshot. Every service gets the table's own revision: what it lost
 // since its last change is not known, and no entity tag may stand for two states.
@@ -29,7 +37,7 @@ func (b *Builder) Done(revision uint64) *Snapshot {
 	s.instances = len(b.instances)
 	// Sorted names go into their tree at its end, without a search.
 	slices.SortFunc(b.instances, func(i, j *Instance) int {
-		return cmp.Or(i.Compare(j.Name), cmp.Compare(i.ID.ID, j.ID.ID))
+		return cmp.Or(i.name.Compare(*j.name), cmp.Compare(i.id, j.id))
 	})
 	for _, view := range b.views() {
 		view.Revision = revision
@@ -62,7 +70,7 @@ func (b *Builder) views() []*View {
 	var views []*View
 	defined := b.definitions
 	for start := 0; start < len(b.instances); {
-		name := b.instances[start].Name
+		name := *b.instances[start].name
 		for len(defined) > 0 && defined[0].Compare(name) < 0 {
 			views, defined = append(views, defined[0]), defined[1:]
 		}
@@ -71,12 +79,17 @@ func (b *Builder) views() []*View {
 			view, defined = defined[0], defined[1:]
 		}
 		end := start
-		for ; end < len(b.instances) && b.instances[end].Name == name; end++ {
-			b.instances[end].Name = view.Name
-			b.instances[end].share(b.instances[max(end-1, start)])
+		for end < len(b.instances) && *b.instances[end].name == name {
+			end++
 		}
 		// A copy: a slice of all would be kept while any of its parts is.
-		view.instances = slices.Clone(b.instances[start:end])
+		of := slices.Clone(b.instances[start:end])
+		for n, i := range of {
+			view.instances = of[:n]
+			i.name = view.nameToShare()
+			i.share(view.beside(n))
+		}
+		view.instances = of
 		views = append(views, view)
 		start = end
 	}
@@ -86,9 +99,9 @@ func (b *Builder) views() []*View {
 // count adds the instances to the counts of their namespaces, which all are there.
 func (b *Builder) count(s *Snapshot) {
 	for start := 0; start < len(b.instances); {
-		n, _ := s.Namespace(b.instances[start].Namespace)
+		n, _ := s.Namespace(b.instances[start].name.Namespace)
 		end := start
-		for ; end < len(b.instances) && b.instances[end].Namespace == n.Name; end++ {
+		for ; end < len(b.instances) && b.instances[end].name.Namespace == n.Name; end++ {
 			n.count(b.instances[end].Status, 1)
 		}
 		s.namespaces.Set(n)

@@ -70,7 +70,7 @@ func rebuild(s *Snapshot, random *rand.Rand, revision uint64) *Snapshot {
 func ids(s *Snapshot) func(yield func(service.ID) bool) {
 	return func(yield func(service.ID) bool) {
 		for i := range s.Instances() {
-			if !yield(i.ID) {
+			if !yield(i.ID()) {
 				return
 			}
 		}
@@ -90,10 +90,10 @@ func TestNothingBuiltIsAnEmptyTable(t *testing.T) {
 func TestBuiltServicesShareNothing(t *testing.T) {
 	var b Builder
 	for n := range 100 {
-		b.Put(&Instance{
-			ID:       service.ID{Name: service.Name{Namespace: "n", Service: fmt.Sprint("s", n/10)}, ID: fmt.Sprint("i", n%10)},
-			Instance: service.Instance{Status: service.Up, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}},
-		})
+		b.Put(static(
+			service.ID{Name: service.Name{Namespace: "n", Service: fmt.Sprint("s", n/10)}, ID: fmt.Sprint("i", n%10)},
+			service.Instance{Status: service.Up, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}},
+		))
 	}
 	s := b.Done(1)
 	for view := range s.Services(service.Name{}) {
@@ -104,7 +104,7 @@ func TestBuiltServicesShareNothing(t *testing.T) {
 	before := describe(s)
 	d := s.Edit()
 	for n := range 10 {
-		d.Put(&Instance{ID: service.ID{Name: service.Name{Namespace: "n", Service: fmt.Sprint("s", n)}, ID: "new"}})
+		d.Put(static(service.ID{Name: service.Name{Namespace: "n", Service: fmt.Sprint("s", n)}, ID: "new"}, service.Instance{}))
 	}
 	if got := describe(s); got != before {
 		t.Errorf("a draft has changed what it was begun on: got\n%s\nwant\n%s", got, before)

@@ -75,31 +75,28 @@ func (d *Draft) Changed() bool { return len(d.events) > 0 }
 // with the draft's revision. The instance belongs to the table from now on.
 func (d *Draft) Put(i *Instance) {
 	i.Revision = d.next.Revision
-	view := d.touch(i.Name)
-	i.Name = view.Name
-	at, known := view.find(i.ID.ID)
+	view := d.touch(*i.name)
+	at, known := view.find(i.id)
+	i.name = view.nameToShare()
+	i.share(view.beside(at))
 	if known {
 		was := view.instances[at]
-		i.ID.ID = was.ID.ID
-		i.share(was)
+		i.id = was.id
 		d.dropHolds(was, i)
 		view.instances[at] = i
 	} else {
-		i.ID.ID = strings.Clone(i.ID.ID) // a request's, all of which it would keep
-		if view.Len() > 0 {
-			i.share(view.instances[max(at-1, 0)])
-		}
+		i.id = strings.Clone(i.id) // a request's, all of which it would keep
 		view.instances = slices.Insert(view.instances, at, i)
 		d.next.instances++
-		d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
+		d.inNamespace(view.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
 	}
-	if i.Hostname == i.ID.ID {
-		i.Hostname = i.ID.ID
+	if i.Hostname == i.id {
+		i.Hostname = i.id
 	}
 	for _, addr := range i.Addresses {
 		d.next.holders.add(d.next.made, addr, heldBy(i))
 	}
-	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID, Instance: i})
+	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID(), Instance: i})
 }
 
 // dropHolds takes from an instance what the one that comes in its place does not hold.
@@ -110,7 +107,7 @@ func (d *Draft) dropHolds(was, is *Instance) {
 		}
 	}
 	if was.Status != is.Status {
-		d.inNamespace(is.Namespace, func(n *Namespace) {
+		d.inNamespace(is.name.Namespace, func(n *Namespace) {
 			n.count(was.Status, -1)
 			n.count(is.Status, 1)
 		})
@@ -197,8 +194,8 @@ func (d *Draft) dropInstance(i *Instance) {
 	for _, addr := range i.Addresses {
 		d.next.holders.remove(d.next.made, addr, heldBy(i))
 	}
-	d.inNamespace(i.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
-	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID})
+	d.inNamespace(i.name.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
+	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID()})
 }
 
 func (d *Draft) dropClusterIPs(view *View) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coredns-registry/registry/service"
 )
@@ -39,10 +40,16 @@ func (p player) addresses() (addrs []netip.Addr) {
 }
 
 func (p player) instance() *Instance {
-	return &Instance{ID: p.id(), Instance: service.Instance{
+	return static(p.id(), service.Instance{
 		Addresses: p.addresses(),
 		Status:    service.Up + service.Status(p.IntN(3)),
-	}}
+	})
+}
+
+// static returns an instance that never ends.
+func static(id service.ID, is service.Instance) *Instance {
+	is.Lease = service.LeaseOf(0)
+	return NewInstance(id, is, time.Time{}, 0)
 }
 
 // change makes the same change on a draft and on its twin, and compares what both say

@@ -15,7 +15,7 @@ func publish(t *Table, events int) {
 	d := t.Load().Edit()
 	id := service.ID{Name: service.Name{Namespace: "n", Service: "s"}, ID: "i"}
 	for range events {
-		d.Put(&Instance{ID: id, Instance: service.Instance{Status: service.Up}})
+		d.Put(static(id, service.Instance{Status: service.Up}))
 	}
 	t.Publish(d)
 }

@@ -30,13 +30,13 @@ type holder struct {
 	instance *Instance // nil for a cluster IP
 }
 
-func heldBy(i *Instance) holder { return holder{&i.Name, i} }
+func heldBy(i *Instance) holder { return holder{i.name, i} }
 
 func (h holder) id() string {
 	if h.instance == nil {
 		return ""
 	}
-	return h.instance.ID.ID
+	return h.instance.id
 }
 
 // compare orders holders by the names of their services, then by their ids.
@@ -51,7 +51,7 @@ func (i *Instance) is(addr netip.Addr) bool { return slices.Contains(i.Addresses
 func (hs *holders) of(addr netip.Addr, yield func(Holder) bool) {
 	hash := hash(addr)
 	if i := hs.sole.get(hash, addr); i != nil {
-		yield(Holder{i.Name, i})
+		yield(Holder{*i.name, i})
 	} else if s := hs.shared.get(hash, addr); s != nil {
 		s.all(func(h holder) bool { return yield(Holder{*h.service, h.instance}) })
 	}
@@ -88,7 +88,7 @@ func (hs *holders) add(revision uint64, addr netip.Addr, h holder) {
 	}
 	was := hs.sole.get(hash, addr)
 	switch {
-	case h.instance != nil && (was == nil || was.ID == h.instance.ID):
+	case h.instance != nil && (was == nil || was.ID() == h.instance.ID()):
 		hs.sole.set(revision, hash, addr, h.instance)
 	case was == nil:
 		hs.shared.set(revision, hash, addr, &sharers{addr: addr, few: []holder{h}})

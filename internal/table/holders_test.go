@@ -34,7 +34,7 @@ func TestManyShareAnAddress(t *testing.T) {
 				d.Define(id.Name, def)
 				is.define(d.Revision(), id.Name, def)
 			default:
-				i := &Instance{ID: id, Instance: service.Instance{Addresses: []netip.Addr{addr, other}, Status: service.Up}}
+				i := static(id, service.Instance{Addresses: []netip.Addr{addr, other}, Status: service.Up})
 				if random.IntN(4) == 0 {
 					i.Addresses = i.Addresses[:1]
 				}

@@ -23,18 +23,19 @@ func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 		return 80
 	}
 	made := func(id string) *Instance {
-		i := &Instance{ID: service.ID{
+		return static(service.ID{
 			Name: service.Name{Namespace: request[:4], Service: request[5:8]},
 			ID:   strings.Clone(id),
-		}}
-		i.Hostname = strings.Clone(id)
-		i.Ports = []service.Port{{Name: "http", Protocol: service.TCP, Number: portOf(id)}}
-		i.Metadata = service.Metadata{{Key: "version", Value: "1"}}
-		i.Zone, i.Owner = strings.Clone("eu-west"), strings.Clone("team")
-		return i
+		}, service.Instance{
+			Hostname: strings.Clone(id),
+			Ports:    []service.Port{{Name: "http", Protocol: service.TCP, Number: portOf(id)}},
+			Metadata: service.Metadata{{Key: "version", Value: "1"}},
+			Zone:     strings.Clone("eu-west"),
+			Owner:    strings.Clone("team"),
+		})
 	}
 	first := made("web-1")
-	first.ID.ID = request[9:14]
+	first.id = request[9:14]
 
 	var b Builder
 	d := Empty(1).Edit()
@@ -54,28 +55,30 @@ func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 		is := s.Instance(service.ID{Name: name, ID: "web-1"})
 		for i := range s.InstancesOf(name) {
 			same := map[string]bool{
-				"namespace": unsafe.StringData(i.Namespace) == unsafe.StringData(view.Namespace),
+				"name":      i.name == is.name,
+				"namespace": unsafe.StringData(i.name.Namespace) == unsafe.StringData(view.Namespace),
+				"traits":    i.traits == is.traits,
 				"ports":     &i.Ports[0] == &is.Ports[0],
 				"metadata":  &i.Metadata[0] == &is.Metadata[0],
 				"zone":      unsafe.StringData(i.Zone) == unsafe.StringData(is.Zone),
 				"owner":     unsafe.StringData(i.Owner) == unsafe.StringData(is.Owner),
 			}
 			for what, got := range same {
-				if want := what != "ports" || i.ID.ID != "web-3"; got != want {
-					t.Errorf("%s, %s: shares its %s: %v, want %v", made, i.ID.ID, what, got, want)
+				if want := what != "ports" && what != "traits" || i.id != "web-3"; got != want {
+					t.Errorf("%s, %s: shares its %s: %v, want %v", made, i.id, what, got, want)
 				}
 			}
-			if got, want := i.Ports[0].Number, portOf(i.ID.ID); got != want {
-				t.Errorf("%s, %s: got port %d, want %d", made, i.ID.ID, got, want)
+			if got, want := i.Ports[0].Number, portOf(i.id); got != want {
+				t.Errorf("%s, %s: got port %d, want %d", made, i.id, got, want)
 			}
-			for _, s := range []string{i.ID.ID, i.Namespace, i.Service} {
+			for _, s := range []string{i.id, i.name.Namespace, i.name.Service} {
 				at := uintptr(unsafe.Pointer(unsafe.StringData(s))) - uintptr(unsafe.Pointer(unsafe.StringData(request)))
 				if at < uintptr(len(request)) {
-					t.Errorf("%s, %s: %q is a part of the request", made, i.ID.ID, s)
+					t.Errorf("%s, %s: %q is a part of the request", made, i.id, s)
 				}
 			}
 		}
-		if made == "drafted" && unsafe.StringData(is.Hostname) != unsafe.StringData(is.ID.ID) {
+		if made == "drafted" && unsafe.StringData(is.Hostname) != unsafe.StringData(is.id) {
 			t.Errorf("%s: the hostname, which is the id, is another string", made)
 		}
 	}
@@ -97,14 +100,14 @@ func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
 	} {
 		of := service.Instance{Addresses: tc.addresses, Lease: service.LeaseOf(tc.seconds), Status: service.Up}
 		i := NewInstance(id, of, tc.registered, lease.Time(7*time.Second))
-		if i.ID != id || !i.Instance.Equal(&of) || !slices.Equal(i.Addresses, tc.addresses) {
+		if i.ID() != id || !i.Says(&of) || !slices.Equal(i.Addresses, tc.addresses) {
 			t.Errorf("%s: got %+v, want %+v", tc.sentence, i, of)
 		}
 		if got := i.RegisteredAt(); !got.Equal(tc.registered) || got.IsZero() != tc.registered.IsZero() || got.Location() != time.UTC {
 			t.Errorf("%s: registered at %s, want %s", tc.sentence, got, tc.registered)
 		}
-		until, leased := i.Lease.Deadline()
-		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want || i.Lease.ID() != id) {
+		until, leased := i.Lease().Deadline()
+		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want || i.Lease().ID() != id) {
 			t.Errorf("%s: leased %v until %d, want %d", tc.sentence, leased, until, want)
 		}
 	}

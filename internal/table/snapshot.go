@@ -54,13 +54,30 @@ func (v *View) Instances() func(yield func(int, *Instance) bool) { return slices
 func (v *View) At(number int) *Instance { return v.instances[number] }
 
 // Lease returns the lease of the instance of that number; nil where it is static.
-func (v *View) Lease(number int) *lease.Lease { return v.instances[number].Lease }
+func (v *View) Lease(number int) *lease.Lease { return v.instances[number].Lease() }
 
 // find returns where the instance of that id is among the service's, or would be.
 func (v *View) find(id string) (int, bool) {
 	return slices.BinarySearchFunc(v.instances, id, func(i *Instance, id string) int {
-		return strings.Compare(i.ID.ID, id)
+		return strings.Compare(i.id, id)
 	})
+}
+
+// nameToShare returns the service's name where its instances have it: not the view's own,
+// which they would keep alive.
+func (v *View) nameToShare() *service.Name {
+	if len(v.instances) > 0 {
+		return v.instances[0].name
+	}
+	name := v.Name
+	return &name
+}
+
+// beside returns some of the instances around a place among them: to look at all would
+// cost more than it saves.
+func (v *View) beside(at int) []*Instance {
+	const few = 4
+	return v.instances[max(at-few, 0):min(at+few, len(v.instances))]
 }
 
 // Type returns what the service's own name leads to.
@@ -74,7 +91,7 @@ func (v *View) Type() service.Type {
 // Answers reports whether an instance of the service is to be answered. One whose lease
 // has ended is not, even while it waits to be taken out of the table.
 func (v *View) Answers(i *Instance) bool {
-	if v.Type() == service.ExternalName || i.Lease.Ended() {
+	if v.Type() == service.ExternalName || i.lease.Ended() {
 		return false
 	}
 	return i.Status == service.Up || v.Definition != nil && v.Definition.PublishNotReady

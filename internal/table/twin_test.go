@@ -32,8 +32,8 @@ func (t *twin) clone() *twin {
 }
 
 func (t *twin) put(revision uint64, i *Instance) {
-	t.instances[i.ID] = i
-	t.changed[i.Name] = revision
+	t.instances[i.ID()] = i
+	t.changed[i.Name()] = revision
 }
 
 func (t *twin) remove(revision uint64, id service.ID) *Instance {
@@ -53,7 +53,7 @@ func (t *twin) define(revision uint64, name service.Name, d *service.Definition)
 func (t *twin) undefine(revision uint64, name service.Name) []*Instance {
 	instances := t.of(name)
 	for _, i := range instances {
-		delete(t.instances, i.ID)
+		delete(t.instances, i.ID())
 	}
 	delete(t.definitions, name)
 	t.changed[name] = revision
@@ -87,7 +87,7 @@ func (t *twin) of(name service.Name) (instances []*Instance) {
 			instances = append(instances, i)
 		}
 	}
-	slices.SortFunc(instances, func(a, b *Instance) int { return strings.Compare(a.ID.ID, b.ID.ID) })
+	slices.SortFunc(instances, func(a, b *Instance) int { return strings.Compare(a.id, b.id) })
 	return instances
 }
 
@@ -140,7 +140,7 @@ func (t *twin) String() string {
 func (t *twin) holders() (holders []held) {
 	for _, i := range t.instances {
 		for _, addr := range i.Addresses {
-			holders = append(holders, held{addr, Holder{i.Name, i}})
+			holders = append(holders, held{addr, Holder{i.Name(), i}})
 		}
 	}
 	for name, d := range t.definitions {
@@ -163,7 +163,7 @@ func (h held) id() string {
 	if h.Instance == nil {
 		return ""
 	}
-	return h.Instance.ID.ID
+	return h.Instance.id
 }
 
 func describe(s *Snapshot) string {
@@ -190,7 +190,7 @@ func describeService(b *strings.Builder, name service.Name, revision uint64, d *
 }
 
 func describeInstance(b *strings.Builder, i *Instance) {
-	fmt.Fprintf(b, "\t%s is %p at %d: %s, addresses %v\n", i.ID, i, i.Revision, i.Status, i.Addresses)
+	fmt.Fprintf(b, "\t%s is %p at %d: %s, addresses %v\n", i.ID(), i, i.Revision, i.Status, i.Addresses)
 }
 
 func describeNamespace(b *strings.Builder, n Namespace) {
