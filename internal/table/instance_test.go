@@ -112,3 +112,36 @@ func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
 		}
 	}
 }
+
+// A copy of what is published has the same traits: to find others that say a part of it
+// changes the copy's alone.
+func TestPuttingACopyChangesNothingPublished(t *testing.T) {
+	name := service.Name{Namespace: "prod", Service: "web"}
+	put := func(s *Snapshot, i *Instance) *Snapshot {
+		d := s.Edit()
+		d.Put(i)
+		s, _ = d.Done()
+		return s
+	}
+	at := func(id string) service.ID { return service.ID{Name: name, ID: id} }
+	was := static(at("web-2"), service.Instance{Zone: strings.Clone("eu-west"), Owner: "a", Status: service.Up})
+	alone := put(Empty(1), was)
+	traits, own := was.traits, *was.traits
+
+	d := alone.Edit()
+	d.Remove(was.ID())
+	gone, _ := d.Done()
+	other := static(at("web-1"), service.Instance{Zone: strings.Clone("eu-west"), Owner: "b", Status: service.Up})
+	is := *was
+	is.Status = service.Down
+	s := put(put(gone, other), &is)
+	if is.name != other.name || unsafe.StringData(is.Zone) != unsafe.StringData(other.Zone) {
+		t.Error("the copy shares nothing with the instance beside it")
+	}
+	if was.traits != traits || unsafe.StringData(traits.Zone) != unsafe.StringData(own.Zone) || was.name == is.name {
+		t.Error("the instance that was published has changed")
+	}
+	if got := s.Instance(at("web-2")); got.Owner != "a" || got.Zone != "eu-west" || got.Status != service.Down || was.Status != service.Up {
+		t.Errorf("got %+v", got.Said())
+	}
+}
