@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"strconv"
 	"time"
 )
@@ -17,12 +15,11 @@ const (
 // A flat is a registry of one size, and what was measured there.
 type flat struct {
 	*server
-	turns              []*turn
-	p50, p99           []float64 // of a registration, µs
-	cost               []float64 // of a registration and a deregistration, µs of CPU
-	rate               []float64 // of both, a second
-	quiet, collections latency
-	memory             float64 // bytes an instance
+	turns    []*turn
+	p50, p99 []float64 // of a registration, µs
+	cost     []float64 // of a registration and a deregistration, µs of CPU
+	rate     []float64 // of both, a second
+	memory   float64   // bytes an instance
 }
 
 // compareSizes measures registries with tables of different sizes.
@@ -47,26 +44,24 @@ func compareSizes(ctx context.Context, b *bench) (section, error) {
 			}
 		}
 	}
-	for _, f := range all {
-		b.say("garbage collections with %d instances", f.instances())
-		if err := b.collections(ctx, f); err != nil {
-			return nil, err
-		}
-	}
 	b.stopAll()
-	took, restart, err := b.restart(ctx, b.sizes[len(b.sizes)-1])
+	size := b.sizes[len(b.sizes)-1]
+	p, err := b.pauses(ctx, size)
 	if err != nil {
 		return nil, err
 	}
-	return append(flatSection(all), restart, bounds(all[len(all)-1], took)), nil
+	took, restart, err := b.restart(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	found := append(flatSection(all), p.section()...)
+	return append(found, restart, bounds(all[len(all)-1], took, p)), nil
 }
 
 // flat starts a registry of a size.
 func (b *bench) flat(ctx context.Context, size int) (*flat, error) {
 	began := time.Now()
-	p := peers[0]
-	p.start = startProfiled
-	s, err := b.serve(ctx, p, world{size / flatEach, flatEach}, false)
+	s, err := b.serve(ctx, peers[0], world{size / flatEach, flatEach}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +74,6 @@ func (b *bench) flat(ctx context.Context, size int) (*flat, error) {
 	b.say("%d instances are there after %s", size, time.Since(began).Round(time.Second/10))
 	f.turns, err = b.turnsOf(ctx, s, []string{"A", "SRV"})
 	return f, err
-}
-
-// startProfiled starts a registry that can be told to collect its garbage.
-func startProfiled(ctx context.Context, b *bench, s *server) (err error) {
-	if s.pprof, err = freeAddress(); err != nil {
-		return err
-	}
-	return startRegistry(ctx, b, s)
 }
 
 // registrations measures them one at a time, and then as many as there can be.
@@ -123,36 +110,6 @@ func (b *bench) loadCost(ctx context.Context, s *server, l load) (t tally, cost 
 	return t, micros(after-before) / float64(t.Requests), nil
 }
 
-// collections measures the latency of queries while nothing else happens, and then while
-// the garbage is collected without a pause.
-func (b *bench) collections(ctx context.Context, f *flat) (err error) {
-	length := 4 * b.length()
-	if f.quiet, err = b.probe(ctx, f.server, f.turns[0].queries, length); err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		for ctx.Err() == nil {
-			f.collect(ctx)
-		}
-	}()
-	f.collections, err = b.probe(ctx, f.server, f.turns[0].queries, length)
-	return err
-}
-
-// collect returns when the garbage is collected. What it is told does not matter.
-func (f *flat) collect(ctx context.Context) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.pprof+"/debug/pprof/heap?gc=1", nil)
-	if err != nil {
-		return
-	}
-	if answer, err := http.DefaultClient.Do(request); err == nil {
-		io.Copy(io.Discard, answer.Body)
-		answer.Body.Close()
-	}
-}
-
 func flatSection(all []*flat) section {
 	first, second, last := all[0], all[1], all[len(all)-1]
 	t := &table{head: []string{"instances"}}
@@ -175,19 +132,15 @@ func flatSection(all []*flat) section {
 	line("one registration at a time, 99th percentile µs", func(f *flat) []float64 { return f.p99 }, first, 0, atMost(1.5))
 	line("changes a second over 32 connections", func(f *flat) []float64 { return f.rate }, second, 0, atLeast(0.8))
 	line("CPU µs per change, over 32 connections", func(f *flat) []float64 { return f.cost }, second, 1, target{})
-	line("query latency in peace, 99.9th percentile µs", func(f *flat) []float64 { return []float64{f.quiet.P999} }, first, 0, target{})
-	line("query latency in peace, worst µs", func(f *flat) []float64 { return []float64{f.quiet.Most} }, first, 0, target{})
-	line("while garbage is collected, 99.9th percentile µs", func(f *flat) []float64 { return []float64{f.collections.P999} }, first, 0, target{})
-	line("while garbage is collected, worst µs", func(f *flat) []float64 { return []float64{f.collections.Most} }, first, 0, target{})
 	line("resident memory per instance, bytes", func(f *flat) []float64 { return []float64{f.memory} }, second, 0, target{})
 	return section{
-		paragraph(fmt.Sprintf("Services of %d instances, so that A has %d records; store in memory. A registration adds an instance to a service, and a deregistration takes it away. The ratio is that of the largest table to the smallest; of changes over 32 connections and of memory, to that of %d instances. Latency is that of a query every %s.", flatEach, flatEach, second.world.instances(), probeEvery)),
+		paragraph(fmt.Sprintf("Services of %d instances, so that A has %d records; store in memory. A registration adds an instance to a service, and a deregistration takes it away. The ratio is that of the largest table to the smallest; of changes over 32 connections and of memory, to that of %d instances.", flatEach, flatEach, second.world.instances())),
 		t,
 	}
 }
 
 // bounds judges what of the largest table has a bound of its own, and not by a smaller one.
-func bounds(largest *flat, restart spread) *table {
+func bounds(largest *flat, restart spread, p *pauses) *table {
 	t := &table{head: []string{fmt.Sprintf("with %d instances", largest.world.instances()), "measured", "target", ""}}
 	for _, row := range []struct {
 		what   string
@@ -196,7 +149,7 @@ func bounds(largest *flat, restart spread) *table {
 	}{
 		{"resident memory per instance, bytes", largest.memory, 700},
 		{"restart until ready, seconds", restart.median, 5},
-		{"worst query while garbage is collected, µs", largest.collections.Most, 2000},
+		{"query while garbage is collected, 99.9th percentile µs", percentileOf(p.within, 99.9), 2000},
 	} {
 		want := atMost(row.target)
 		t.row(row.what, fmt.Sprintf("%.1f", row.got), want.String(), want.verdict(row.got))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"sync"
@@ -45,11 +46,15 @@ func (b *bench) load(ctx context.Context, l load) (t tally, err error) {
 // other runs another process of this program on the core of the load, and reads the JSON
 // that it prints.
 func (b *bench) other(ctx context.Context, into any, args ...string) error {
-	cmd := pinned(ctx, b.loadCore, b.self, args...)
+	return b.told(pinned(ctx, b.loadCore, b.self, args...), into)
+}
+
+// told runs a process to its end, and reads the JSON that it prints.
+func (b *bench) told(cmd *exec.Cmd, into any) error {
 	cmd.Stderr = b.out
 	text, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("run %s: %w", args[0], err)
+		return fmt.Errorf("run %s: %w", cmd, err)
 	}
 	return json.Unmarshal(text, into)
 }

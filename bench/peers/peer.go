@@ -51,9 +51,11 @@ type server struct {
 	address  string // of DNS
 	endpoint string // of registration, if it is the registry
 	empty    int    // bytes of memory that it had before it was told the world, if it is
+	ready    string // address of the plugin ready, if it is wanted
 
-	// Addresses of the plugins of that name, if they are wanted.
-	ready, pprof string
+	// free is what the environment of a server has more that runs on all cores; nil is for
+	// one that has one core.
+	free []string
 }
 
 func (s *server) String() string {

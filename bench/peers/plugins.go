@@ -26,11 +26,12 @@ func (b *bench) coredns(ctx context.Context, s *server, plugin string) error {
 	if s.ready != "" {
 		lines = append(lines, "ready "+s.ready)
 	}
-	if s.pprof != "" {
-		lines = append(lines, "pprof "+s.pprof)
-	}
 	corefile, err := b.writeText("Corefile-*", fmt.Sprintf(".:%s {\n%s\n}\n", port, strings.Join(lines, "\n")))
 	if err != nil {
+		return err
+	}
+	if s.free != nil {
+		s.process, err = b.background(unpinned(ctx, s.free, b.program, "-conf", corefile), b.program)
 		return err
 	}
 	s.process, err = b.launch(ctx, b.program, "-conf", corefile)

@@ -14,21 +14,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// probeEvery is the distance of a prober's queries.
-const probeEvery = 200 * time.Microsecond
+// probeEvery is the distance of a prober's queries, if each is answered in time: so few that
+// what they cost does not matter.
+const probeEvery = 2 * time.Millisecond
 
-// A latency is what a prober saw, in microseconds.
-type latency struct {
-	Queries int     `json:"queries"`
-	P50     float64 `json:"p50"`
-	P99     float64 `json:"p99"`
-	P999    float64 `json:"p999"`
-	Most    float64 `json:"most"`
+// A sample is a query, and how long its answer took.
+type sample struct {
+	sent time.Time
+	took time.Duration
 }
 
-// probe sends a query every now and then, from a process of its own.
-func (b *bench) probe(ctx context.Context, s *server, queries string, length time.Duration) (l latency, err error) {
-	return l, b.other(ctx, &l, "probe", "-address", s.address, "-queries", queries, "-length", length.String())
+// probe sends a query every now and then, from a process of its own. That may run on any
+// core: pinned, it would wait for whatever else the kernel has put there.
+func (b *bench) probe(ctx context.Context, s *server, queries string, length time.Duration) (samples []sample, err error) {
+	var all [][2]int64
+	cmd := unpinned(ctx, []string{"GOMAXPROCS=1"}, b.self, "probe", "-address", s.address, "-queries", queries, "-length", length.String())
+	if err := b.told(cmd, &all); err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		samples = append(samples, sample{time.Unix(0, one[0]), time.Duration(one[1])})
+	}
+	return samples, nil
 }
 
 // probe is the process of a prober.
@@ -44,12 +51,15 @@ func probe(args []string) error {
 	if err != nil {
 		return err
 	}
-	took, err := probeFor(*address, names, *length)
+	samples, err := probeFor(*address, names, *length)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(latency{len(took), micros(percentile(took, 50)),
-		micros(percentile(took, 99)), micros(percentile(took, 99.9)), micros(percentile(took, 100))})
+	all := make([][2]int64, len(samples))
+	for n, one := range samples {
+		all[n] = [2]int64{one.sent.UnixNano(), int64(one.took)}
+	}
+	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
 // mostProbed is how many names a prober goes around.
@@ -68,34 +78,45 @@ func readNames(path string) (names []string, err error) {
 	return names, nil
 }
 
-// probeFor asks for A records. The time of a query runs from when it was due: one that
-// had to wait for the answer before it counts the wait.
-func probeFor(address string, names []string, length time.Duration) (took []time.Duration, err error) {
-	conn, err := net.Dial("udp", address)
+// probeFor asks for A records, one at a time. The time of a query runs from when it is sent,
+// and not from when it was due: a late answer makes the next query late, but is counted once.
+// It ends when the kernel has the answer: that this process then waits for a core is not the
+// server's doing.
+func probeFor(address string, names []string, length time.Duration) (samples []sample, err error) {
+	to, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.DialUDP("udp", nil, to)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	answer := make([]byte, dns.MaxMsgSize)
+	if err := stampArrivals(conn); err != nil {
+		return nil, fmt.Errorf("ask the kernel for the times of answers: %w", err)
+	}
+	answer, control := make([]byte, dns.MaxMsgSize), make([]byte, 128)
 	began := time.Now()
-	for n := 0; ; n++ {
-		due := began.Add(time.Duration(n) * probeEvery)
-		if n > 0 && max(time.Since(began), due.Sub(began)) >= length { // also when far behind
-			return took, nil
-		}
+	for n := 0; time.Since(began) < length; n++ {
 		query, err := new(dns.Msg).SetQuestion(names[n%len(names)], dns.TypeA).Pack()
 		if err != nil {
 			return nil, err
 		}
-		for time.Now().Before(due) { // to sleep is to wake late, and the core is ours
-		}
+		sent := time.Now()
 		if _, err := conn.Write(query); err != nil {
 			return nil, err
 		}
-		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if _, err := conn.Read(answer); err != nil {
+		conn.SetReadDeadline(sent.Add(5 * time.Second))
+		_, controls, _, _, err := conn.ReadMsgUDP(answer, control)
+		if err != nil {
 			return nil, fmt.Errorf("the answer to query %d: %w", n, err)
 		}
-		took = append(took, time.Since(due))
+		came, ok := arrival(control[:controls])
+		if !ok {
+			return nil, fmt.Errorf("the answer to query %d: the kernel does not say when it came", n)
+		}
+		samples = append(samples, sample{sent, came.Sub(sent)})
+		time.Sleep(time.Until(sent.Add(probeEvery)))
 	}
+	return samples, nil
 }

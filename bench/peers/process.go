@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// A process is a program that runs on one core until it is stopped.
+// A process is a program that runs until it is stopped.
 type process struct {
 	cmd    *exec.Cmd
+	began  time.Time
 	log    string // the file with what it said
 	exited chan struct{}
 }
@@ -27,15 +28,27 @@ func pinned(ctx context.Context, core int, name string, args ...string) *exec.Cm
 	return cmd
 }
 
+// unpinned is a command that runs on any core, with that added to its environment.
+func unpinned(ctx context.Context, environment []string, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), environment...)
+	return cmd
+}
+
 // launch starts a program in the background, on the core of the server. It ends with the
 // mode, if not before.
 func (b *bench) launch(ctx context.Context, name string, args ...string) (*process, error) {
+	return b.background(pinned(ctx, b.serverCore, name, args...), name)
+}
+
+// background starts a command like launch, wherever it is to run.
+func (b *bench) background(cmd *exec.Cmd, name string) (*process, error) {
 	log, err := os.CreateTemp(b.dir, filepath.Base(name)+"-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has its own
-	p := &process{cmd: pinned(ctx, b.serverCore, name, args...), log: log.Name(), exited: make(chan struct{})}
+	p := &process{cmd: cmd, began: time.Now(), log: log.Name(), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
