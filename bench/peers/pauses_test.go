@@ -75,8 +75,32 @@ func TestQueriesAreToldApartByCollections(t *testing.T) {
 	}
 }
 
-func TestNoWaitsHaveNoPercentile(t *testing.T) {
+func TestShareOfLongWaits(t *testing.T) {
+	waits := func(all ...time.Duration) (samples []sample) {
+		for _, took := range all {
+			samples = append(samples, sample{took: took})
+		}
+		return samples
+	}
+	for _, tt := range []struct {
+		sentence string
+		samples  []sample
+		want     float64
+	}{
+		{"none was long", waits(1, 2), 0},
+		{"the bound itself is not", waits(longWait, longWait+1), 50},
+		{"all were", waits(longWait + 1), 100},
+		{"there were no queries", nil, math.NaN()},
+	} {
+		if got := shareOfLong(tt.samples); got != tt.want && !(math.IsNaN(got) && math.IsNaN(tt.want)) {
+			t.Errorf("%s: got %v, want %v", tt.sentence, got, tt.want)
+		}
+	}
+	p := pauses{between: waits(1, 2, 3, longWait+1), within: waits(1, longWait+1)}
+	if got := p.excess(); got != 25 {
+		t.Errorf("excess: got %v, want 25", got)
+	}
 	if got := percentileOf(nil, 50); !math.IsNaN(got) {
-		t.Errorf("got %v", got)
+		t.Errorf("percentile of no waits: got %v", got)
 	}
 }
