@@ -1,6 +1,7 @@
 // Command peers measures the registry side by side with other servers that know the same
-// services, and against itself: large and small, busy and idle. The server has one core,
-// whoever asks it another; what is compared runs in turns.
+// services, and against itself: large and small, busy and idle. The server has one core, but
+// where the collection of garbage is measured, which Go does on all that there are;
+// whoever asks it has another. What is compared runs in turns.
 //
 //	go run ./bench/peers [FLAGS] [peers] [flat] [churn] [writes]
 //
