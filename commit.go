@@ -208,11 +208,11 @@ func (r *Registry) published(t *transaction) {
 		}
 	}
 	now := r.clock.Now()
-	for _, l := range t.granted { // first: what one change grants, the next may drop
-		l.Renew(now) // it was not to be had before now
-		r.leases.Add(l)
+	for _, i := range t.granted { // first: what one change grants, the next may drop
+		i.Lease().Renew(now) // it was not to be had before now
+		r.leases.Add(i)
 	}
-	for _, l := range t.dropped {
-		r.leases.Remove(l)
+	for _, i := range t.dropped {
+		r.leases.Remove(i)
 	}
 }

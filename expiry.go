@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -35,30 +36,30 @@ type evictions struct {
 	left  int
 }
 
-// ended holds leases that have ended, of instances that are still in the table.
+// ended holds instances that are still in the table although their leases have ended.
 type ended struct {
-	mu     sync.Mutex
-	leases []*lease.Lease
+	mu        sync.Mutex
+	instances []*table.Instance
 }
 
-func (e *ended) add(l *lease.Lease) {
+func (e *ended) add(i *table.Instance) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.leases = append(e.leases, l)
+	e.instances = append(e.instances, i)
 }
 
-func (e *ended) take() []*lease.Lease {
+func (e *ended) take() []*table.Instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	taken := e.leases
-	e.leases = nil
+	taken := e.instances
+	e.instances = nil
 	return taken
 }
 
 func (e *ended) any() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.leases) > 0
+	return len(e.instances) > 0
 }
 
 // Expire drops the instances whose leases have ended, as far as the eviction budget goes.
@@ -78,9 +79,9 @@ func (r *Registry) Expire() {
 	}
 	due := r.due(now)
 	state := r.table.Load() // now: a view that comes later knows that they have ended
-	for _, l := range due {
-		r.ended.add(l)
-		if view := state.Service(l.ID().Name); view != nil {
+	for _, i := range due {
+		r.ended.add(i)
+		if view := state.Service(i.Name()); view != nil {
 			view.Forget()
 		}
 	}
@@ -91,8 +92,8 @@ func (r *Registry) Expire() {
 	r.dropEnded()
 }
 
-// due returns the leases that have ended now, and counts those that the budget holds back.
-func (r *Registry) due(now lease.Time) []*lease.Lease {
+// due returns the instances whose leases have ended now, and counts those that the budget holds back.
+func (r *Registry) due(now lease.Time) []*table.Instance {
 	e := &r.evictions
 	rule := r.rules.Load().evictionRule()
 	e.budget.SetRule(rule)
@@ -126,10 +127,10 @@ func (r *Registry) dropEnded() {
 		return
 	}
 	t := r.begin(r.table.Load().Edit(), service.Caller{})
-	for _, l := range gone {
-		if t.expire(l) {
+	for _, i := range gone {
+		if t.expire(i) {
 			r.metrics.expiries.Inc()
-			r.store.owe(l.ID())
+			r.store.owe(i.ID())
 		}
 	}
 	r.publish([]*transaction{t})

@@ -19,7 +19,7 @@ import (
 type Registry struct {
 	now     func() time.Time
 	clock   *lease.Clock
-	leases  lease.Wheel
+	leases  lease.Wheel[*table.Instance]
 	table   table.Table
 	metrics *tableMetrics
 	rules   atomic.Pointer[rules]

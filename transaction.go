@@ -23,8 +23,9 @@ type transaction struct {
 	results []table.Result
 	faults  []service.Fault
 
-	events                    []table.Event
-	granted, renewed, dropped []*lease.Lease
+	events           []table.Event
+	renewed          []*lease.Lease
+	granted, dropped []*table.Instance // whose leases begin and end with it
 
 	registrations, deregistrations int // of instances, for the metrics
 }
@@ -115,11 +116,11 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 			return t.instance(was), nil
 		}
 		registered = was.RegisteredAt()
-		t.dropped = append(t.dropped, was.Lease())
+		t.dropped = append(t.dropped, was)
 	}
 	is := table.NewInstance(c.ID, wanted, registered, t.at)
 	if is.Lease() != nil {
-		t.granted = append(t.granted, is.Lease())
+		t.granted = append(t.granted, is)
 	}
 	if there == nil { // what is there has room already
 		if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
@@ -186,7 +187,7 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 	}
 	t.draft.Remove(was.ID())
 	t.deregistrations++
-	t.dropped = append(t.dropped, was.Lease())
+	t.dropped = append(t.dropped, was)
 	return table.Result{
 		Revision:     t.draft.Revision(),
 		SafeToStopAt: t.safeToStopAt(),
@@ -252,9 +253,7 @@ func (t *transaction) undefine(c *service.Change) (table.Result, error) {
 	}
 	instances, _ := t.draft.Undefine(c.ID.Name)
 	t.deregistrations += len(instances)
-	for _, i := range instances {
-		t.dropped = append(t.dropped, i.Lease())
-	}
+	t.dropped = append(t.dropped, instances...)
 	return table.Result{Revision: t.draft.Revision(), SafeToStopAt: t.safeToStopAt()}, nil
 }
 
@@ -278,9 +277,9 @@ func (t *transaction) renewAll() bool {
 
 // expire takes away an instance whose lease has ended, unless another has come in its
 // place: one with a status of its own has its lease, one that registered has not.
-func (t *transaction) expire(ended *lease.Lease) bool {
+func (t *transaction) expire(ended *table.Instance) bool {
 	i := t.draft.Instance(ended.ID())
-	return i != nil && i.Lease() == ended && t.draft.Remove(i.ID()) != nil
+	return i != nil && i.Lease() == ended.Lease() && t.draft.Remove(i.ID()) != nil
 }
 
 // living returns the instance; nil where there is none, or where its lease has ended and it

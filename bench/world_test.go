@@ -28,7 +28,7 @@ const leaseLength = 30 * time.Second
 type world struct {
 	size  int
 	table table.Table
-	wheel lease.Wheel
+	wheel lease.Wheel[*table.Instance]
 
 	bytes, objects uint64 // of the heap, that it takes
 }
@@ -63,7 +63,7 @@ func newWorld(size int) *world {
 	}
 	s, _ := d.Done()
 	for _, n := range rand.New(rand.NewPCG(6, 6)).Perm(size) { // heartbeats come in no order
-		w.wheel.Add(s.Instance(instance(n).ID()).Lease())
+		w.wheel.Add(s.Instance(instance(n).ID()))
 	}
 	d = nil
 	w.table.Open(s, false)

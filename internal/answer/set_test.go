@@ -86,7 +86,7 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 // What a set remembers of its leases must stay true while they are renewed and end.
 func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
-	first, second := lease.New(nil, 10*time.Second, 0), lease.New(nil, 30*time.Second, 0)
+	first, second := lease.New(10*time.Second, 0), lease.New(30*time.Second, 0)
 	b := builder{leases: leaseList{first, nil, second}}
 	b.addAddress(address(1), 2)
 	b.addAddress(address(1), 0)
@@ -119,7 +119,7 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	if got := set.ends(all, 55*s); got < 55*s || got > 60*s {
 		t.Errorf("after another: got %d, want from 55 s to 60 s", got)
 	}
-	var w lease.Wheel
+	var w lease.Wheel[*lease.Lease]
 	w.Add(first)
 	if w.Due(60*s, math.MaxInt); !first.Ended() {
 		t.Fatal("the lease has not ended")

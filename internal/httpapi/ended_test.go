@@ -15,7 +15,7 @@ import (
 func (w *world) end(id string) {
 	w.t.Helper()
 	l := w.memory.table.Load().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease()
-	var wheel lease.Wheel
+	var wheel lease.Wheel[*lease.Lease]
 	wheel.Add(l)
 	wheel.Due(lease.Time(time.Hour), 1)
 	if !l.Ended() {

@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-
-	"github.com/coredns-registry/registry/service"
 )
 
 // Lease is the time that one instance has left. A nil Lease is that of a static
@@ -13,7 +11,6 @@ import (
 type Lease struct {
 	length   time.Duration
 	deadline atomic.Int64 // a Time, or ended
-	of       Owner
 
 	// The wheel's, guarded by its lock.
 	at         number // its own; 0 where it is on no wheel
@@ -21,30 +18,26 @@ type Lease struct {
 	slot       uint16
 }
 
-// Owner is what a lease belongs to.
-type Owner interface{ ID() service.ID }
-
 // ended in the place of a deadline says that the lease has run out: no renewal brings
 // it back, so that an instance is never both renewed and dropped.
 const ended = math.MinInt64
 
-// New returns a lease of that length which starts now. Its owner's ID must not change once
-// others have the lease.
-func New(of Owner, length time.Duration, now Time) *Lease {
+// New returns a lease of that length which starts now.
+func New(length time.Duration, now Time) *Lease {
 	l := new(Lease)
-	l.Start(of, length, now)
+	l.Start(length, now)
 	return l
 }
 
 // Start is New for a lease that is a part of something else. It must not have been started
 // before.
-func (l *Lease) Start(of Owner, length time.Duration, now Time) {
-	l.of, l.length = of, length
+func (l *Lease) Start(length time.Duration, now Time) {
+	l.length = length
 	l.deadline.Store(int64(now.Add(length)))
 }
 
-// ID returns whose lease it is.
-func (l *Lease) ID() service.ID { return l.of.ID() }
+// Lease returns the lease itself, so that it may be on a wheel without a holder.
+func (l *Lease) Lease() *Lease { return l }
 
 // Length returns how long it lasts from its last renewal on; 0 for a static one.
 func (l *Lease) Length() time.Duration {

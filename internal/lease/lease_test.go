@@ -9,7 +9,7 @@ import (
 
 func TestLeaseLivesItsLengthFromItsLastRenewal(t *testing.T) {
 	const s = Time(time.Second)
-	l := New(nil, 30*time.Second, 10*s)
+	l := New(30*time.Second, 10*s)
 	for _, step := range []struct {
 		sentence string
 		do       func() bool
@@ -38,7 +38,7 @@ func TestStaticLeaseNeverEnds(t *testing.T) {
 	if _, ok := l.Deadline(); ok || l.Ended() || !l.Renew(1) {
 		t.Error("a nil lease has a deadline, has ended, or cannot be renewed")
 	}
-	var w Wheel
+	var w Wheel[*Lease]
 	w.Add(l)
 	w.Remove(l)
 	if w.Len() != 0 || len(w.Due(1<<62, math.MaxInt)) != 0 {
@@ -52,8 +52,8 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 	const length, heartbeats = 10 * time.Second, 4
 	deadline := Time(length)
 	for range 5000 {
-		var w Wheel
-		l := New(nil, length, 0)
+		var w Wheel[*Lease]
+		l := New(length, 0)
 		w.Add(l)
 
 		var renewed [heartbeats]bool

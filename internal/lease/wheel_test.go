@@ -57,13 +57,13 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 	for seed := range uint64(24) {
 		random := rand.New(rand.NewPCG(seed, seed))
 		budget := budgets[seed%uint64(len(budgets))]
-		var w Wheel
+		var w Wheel[*Lease]
 		twin := wheelTwin{}
 		now := Time(random.Int64N(int64(2 * turn)))
 		steps := steps[:1+random.IntN(len(steps))] // some runs go by ticks alone
 		for range 1000 {
 			for range min(random.IntN(10), 200-len(twin)) {
-				l := New(nil, lengths[random.IntN(len(lengths))](random), now)
+				l := New(lengths[random.IntN(len(lengths))](random), now)
 				w.Add(l)
 				twin[l], _ = l.Deadline()
 			}
@@ -116,10 +116,10 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 // takes a tick.
 func TestLeaseLeavesWithinATick(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2))
-	var w Wheel
+	var w Wheel[*Lease]
 	deadlines := map[*Lease]Time{}
 	for range 10_000 {
-		l := New(nil, time.Duration(random.Int64N(int64(3*turn))), 0)
+		l := New(time.Duration(random.Int64N(int64(3*turn))), 0)
 		w.Add(l)
 		deadlines[l], _ = l.Deadline()
 	}
@@ -140,7 +140,7 @@ func TestLeaseLeavesWithinATick(t *testing.T) {
 // turns. In the end every lease has left it in one of two ways.
 func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 	const clients, each = 8, 500
-	var w Wheel
+	var w Wheel[*Lease]
 	var now atomic.Int64
 	var added, removed sync.Map
 	var running sync.WaitGroup
@@ -149,7 +149,7 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(c), 3))
 			for n := range each {
 				id := c*each + n
-				l := New(nil, time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
+				l := New(time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
 				added.Store(id, l)
 				w.Add(l)
 				for range random.IntN(4) {
@@ -207,11 +207,11 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 func TestHeldLeasesEndInTheOrderInWhichTheyFellDue(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		var w Wheel
+		var w Wheel[*Lease]
 		deadlines := map[*Lease]Time{}
 		var leases []*Lease
 		for range 300 {
-			l := New(nil, 2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0)
+			l := New(2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0)
 			w.Add(l)
 			deadlines[l], leases = l.deadlineNow(), append(leases, l)
 		}
@@ -249,9 +249,9 @@ func (l *Lease) deadlineNow() Time {
 
 // Held back, a lease costs nobody: not the tick, which must not look at each of them.
 func TestHeldLeasesCostATickNothing(t *testing.T) {
-	var w Wheel
+	var w Wheel[*Lease]
 	for range 100_000 {
-		w.Add(New(nil, time.Second, 0))
+		w.Add(New(time.Second, 0))
 	}
 	now := Time(2 * time.Second)
 	w.Due(now, 0)

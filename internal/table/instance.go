@@ -65,7 +65,7 @@ func NewInstance(id service.ID, is service.Instance, registered time.Time, now l
 	w := &whole{Instance: made}
 	i := &w.Instance
 	i.lease = &w.lease
-	i.lease.Start(i, is.Lease.Duration(), now)
+	i.lease.Start(is.Lease.Duration(), now)
 	if len(is.Addresses) == 1 {
 		w.address[0] = is.Addresses[0]
 		i.Addresses = w.address[:]
@@ -87,7 +87,8 @@ func (i *Instance) ID() service.ID { return service.ID{Name: *i.name, ID: i.id} 
 // Name returns which service it is of.
 func (i *Instance) Name() service.Name { return *i.name }
 
-// Lease returns how long it still lives; nil where it is static.
+// Lease returns how long it still lives; nil where it is static. It stays that of an instance
+// that is copied to change another part of it.
 func (i *Instance) Lease() *lease.Lease { return i.lease }
 
 // Said returns what was said of it when it was registered, and what was left open then.

@@ -107,8 +107,13 @@ func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
 			t.Errorf("%s: registered at %s, want %s", tc.sentence, got, tc.registered)
 		}
 		until, leased := i.Lease().Deadline()
-		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want || i.Lease().ID() != id) {
+		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want) {
 			t.Errorf("%s: leased %v until %d, want %d", tc.sentence, leased, until, want)
+		}
+		var wheel lease.Wheel[*Instance]
+		wheel.Add(i)
+		if due := wheel.Due(until, 1); (len(due) == 1) != leased || leased && due[0].ID() != id {
+			t.Errorf("%s: the lease that ended was that of %v", tc.sentence, due)
 		}
 	}
 }
