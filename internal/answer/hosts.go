@@ -52,6 +52,11 @@ func (h hosts) at(label string) hosts {
 // host returns the records of one host, which is all of one label; nil for a type that hosts
 // never have.
 func (s *sets) host(h hosts, qtype uint16) *set {
+	if len(h) == 1 {
+		if lone := loneHost(s.view.At(h[0].number), qtype); lone != nil {
+			return lone
+		}
+	}
 	switch qtype {
 	case dns.TypeA:
 		return s.hostAddresses(h, netip.Addr.Is4)
@@ -61,6 +66,24 @@ func (s *sets) host(h hosts, qtype uint16) *set {
 		return s.hostServices(h)
 	case dns.TypeTXT:
 		return s.hostTexts(h)
+	}
+	return nil
+}
+
+// loneHost returns the record of a host that is one instance, put together at once; nil where
+// there is not just one of the type, or it leads to more.
+func loneHost(i *table.Instance, qtype uint16) *set {
+	one := len(i.Addresses) == 1
+	switch {
+	case qtype == dns.TypeA && one && i.Addresses[0].Is4():
+		lone, addr := new(lone), i.Addresses[0].As4()
+		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease())
+	case qtype == dns.TypeAAAA && one && i.Addresses[0].Is6():
+		lone, addr := new(lone), i.Addresses[0].As16()
+		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease())
+	case qtype == dns.TypeTXT && len(i.Metadata) > 0:
+		lone := new(lone)
+		return lone.finish(appendMetadata(lone.room[:loneData], i), qtype, i.Lease())
 	}
 	return nil
 }
@@ -101,11 +124,7 @@ func (s *sets) hostServices(h hosts) *set {
 func (s *sets) hostTexts(h hosts) *set {
 	b := s.builder()
 	for n, i := range s.sharing(h) {
-		var data []byte
-		for _, pair := range i.Metadata {
-			data = appendText(data, pair.Key+"="+pair.Value)
-		}
-		if data != nil {
+		if data := appendMetadata(nil, i); data != nil {
 			b.begin()
 			b.addData(dns.TypeTXT, data, n)
 		}
@@ -113,9 +132,23 @@ func (s *sets) hostTexts(h hosts) *set {
 	return b.set()
 }
 
-// appendText appends a string of a TXT record (RFC 1035, section 3.3.14). Metadata that is
-// longer than one can be is not registered.
-func appendText(data []byte, text string) []byte {
-	text = text[:min(len(text), 255)]
-	return append(append(data, byte(len(text))), text...)
+// appendMetadata appends the strings of a TXT record that say an instance's metadata.
+func appendMetadata(data []byte, i *table.Instance) []byte {
+	for _, pair := range i.Metadata {
+		data = appendText(data, pair.Key, "=", pair.Value)
+	}
+	return data
+}
+
+// appendText appends a string of a TXT record (RFC 1035, section 3.3.14), of 255 bytes at the
+// most. Metadata that is longer is not registered.
+func appendText(data []byte, parts ...string) []byte {
+	at := len(data)
+	data = append(data, 0)
+	for _, part := range parts {
+		data = append(data, part...)
+	}
+	n := min(len(data)-at-1, 255)
+	data[at] = byte(n)
+	return data[:at+1+n]
 }

@@ -3,7 +3,8 @@
 //
 // The records of a service are prepared when one of them is first asked, kept with the
 // service's view, and go with it when the service changes. A query chooses among them,
-// copies what it chose and stamps it with a TTL.
+// copies what it chose and stamps it with a TTL. Those of a single instance, at its own name
+// or at its address, are made when they are asked: they cost little, and would be many.
 package answer
 
 import (
