@@ -48,7 +48,7 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 
 // pointer returns the record that leads from an address to the instance that alone has it.
 func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *set {
-	if !s.Service(i.Name()).Answers(i) {
+	if !s.Answers(i) {
 		return &set{}
 	}
 	var room [64]byte
@@ -67,7 +67,7 @@ func (z *Zone) addPointer(b *builder, leases *leaseList, s *table.Snapshot, to t
 	lender := static
 	labels := []string{to.Service.Service, to.Service.Namespace}
 	if i := to.Instance; i != nil {
-		if !s.Service(to.Service).Answers(i) {
+		if !s.Answers(i) {
 			return
 		}
 		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))

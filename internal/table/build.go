@@ -41,6 +41,7 @@ func (b *Builder) Done(revision uint64) *Snapshot {
 	})
 	for _, view := range b.views() {
 		view.Revision = revision
+		s.aliases += aliases(view.Definition)
 		s.services.set(revision, hash(view.Name), view.Name, view)
 		s.names.Load(view.Name)
 		n, _ := s.namespaces.Get(Namespace{Name: view.Namespace})

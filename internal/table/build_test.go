@@ -26,6 +26,7 @@ func TestBuiltIsAsDrafted(t *testing.T) {
 		for name := range twin.changed {
 			twin.changed[name] = 7000
 		}
+		answersAsItsViews(t, built)
 		if got, want := describe(built), twin.String(); got != want {
 			t.Fatalf("seed %d:\ngot\n%s\nwant\n%s", seed, got, want)
 		}

@@ -44,6 +44,7 @@ func (s *Snapshot) Edit() *Draft {
 		made:       s.Revision + 1,
 		namespaces: s.namespaces.Copy(),
 		instances:  s.instances,
+		aliases:    s.aliases,
 		services:   s.services,
 		names:      s.names.Copy(),
 		holders:    s.holders,
@@ -135,6 +136,7 @@ func (d *Draft) Remove(id service.ID) *Instance {
 func (d *Draft) Define(name service.Name, def *service.Definition) {
 	view := d.touch(name)
 	d.dropClusterIPs(view)
+	d.next.aliases += aliases(def) - aliases(view.Definition)
 	view.Definition = def
 	holds := view.Name // not the view's own, which would be kept alive as long
 	for _, addr := range def.ClusterIPs {
@@ -207,7 +209,16 @@ func (d *Draft) dropClusterIPs(view *View) {
 	}
 }
 
+// aliases returns how many services that are another name a definition makes.
+func aliases(def *service.Definition) int {
+	if def != nil && def.Type == service.ExternalName {
+		return 1
+	}
+	return 0
+}
+
 func (d *Draft) dropService(view *View) {
+	d.next.aliases -= aliases(view.Definition)
 	d.next.services.delete(d.next.made, hash(view.Name), view.Name)
 	d.next.names.Delete(view.Name)
 	d.inNamespace(view.Namespace, func(n *Namespace) { n.Services-- })

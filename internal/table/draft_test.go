@@ -69,6 +69,9 @@ func (p player) change(t *testing.T, d *Draft, twin *twin) {
 		}
 	case 6:
 		name, def := p.name(), &service.Definition{ClusterIPs: p.addresses()}
+		if p.IntN(4) == 0 {
+			def.Type = service.ExternalName
+		}
 		d.Define(name, def)
 		twin.define(revision, name, def)
 	case 7:
@@ -89,6 +92,25 @@ func (p player) change(t *testing.T, d *Draft, twin *twin) {
 	}
 	if got := d.Service(id.Name); (got != nil) != twin.exists(id.Name) {
 		t.Fatalf("service %s in the draft: got %v", id.Name, got)
+	}
+}
+
+// answersAsItsViews holds what a snapshot says of its instances to what their services say.
+func answersAsItsViews(t *testing.T, s *Snapshot) {
+	t.Helper()
+	aliases := 0
+	for view := range s.Services(service.Name{}) {
+		if view.Type() == service.ExternalName {
+			aliases++
+		}
+		for _, i := range view.Instances() {
+			if got, want := s.Answers(i), view.Answers(i); got != want {
+				t.Fatalf("revision %d: %s is answered: %v, want %v", s.Revision, i.ID(), got, want)
+			}
+		}
+	}
+	if s.aliases != aliases {
+		t.Fatalf("revision %d: %d services are another name, counted %d", s.Revision, aliases, s.aliases)
 	}
 }
 
@@ -120,6 +142,7 @@ func TestSnapshotsAreWhatTheirTwinIsAndStaySo(t *testing.T) {
 			}
 			told.replay(next.Revision, events)
 			want := is.String()
+			answersAsItsViews(t, next)
 			if got := describe(next); got != want {
 				t.Fatalf("seed %d, revision %d:\ngot\n%s\nwant\n%s", seed, next.Revision, got, want)
 			}

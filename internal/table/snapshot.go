@@ -24,6 +24,7 @@ type Snapshot struct {
 	made     uint64 // the first revision of those that were drafted together: what it copied is theirs
 
 	instances int // how many there are
+	aliases   int // services that are another name
 
 	// All of these share with other snapshots what did not change in between.
 	services   index[service.Name, *View]
@@ -95,6 +96,15 @@ func (v *View) Answers(i *Instance) bool {
 		return false
 	}
 	return i.Status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
+}
+
+// Answers reports what the view of an instance's service does. Mostly it need not look at
+// that: nothing but the type of its service keeps an instance that is up from being answered.
+func (s *Snapshot) Answers(i *Instance) bool {
+	if s.aliases == 0 && i.Status == service.Up {
+		return !i.lease.Ended()
+	}
+	return s.Service(i.Name()).Answers(i)
 }
 
 // Namespace is a namespace with at least one service, and what it holds.
