@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -210,7 +209,7 @@ func TestAuditIsRotatedAndLosesNothing(t *testing.T) {
 			if rotations%4 == 1 && reloads < 10 {
 				reloads++
 				end := s.log.end()
-				s.signal(t, syscall.SIGUSR1)
+				s.reload(t)
 				s.log.wait(t, end, reloaded)
 			}
 		case <-written:

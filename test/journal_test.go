@@ -49,20 +49,29 @@ func (j *journal) end() int { return len(j.String()) }
 // wait returns when one of the texts has been written after that place, with the line.
 func (j *journal) wait(t testing.TB, from int, texts ...string) (line string) {
 	t.Helper()
-	deadline := time.After(patience)
+	line, ok := j.find(from, patience, texts...)
+	if !ok {
+		t.Fatalf("%q is not in the log within %s:\n%s", texts, patience, j.String()[from:])
+	}
+	return line
+}
+
+// find is wait for as long as that.
+func (j *journal) find(from int, within time.Duration, texts ...string) (line string, ok bool) {
+	deadline := time.After(within)
 	for {
 		all, grown := j.read()
 		for line := range strings.Lines(all[from:]) {
 			for _, text := range texts {
 				if strings.Contains(line, text) && strings.HasSuffix(line, "\n") {
-					return strings.TrimSuffix(line, "\n")
+					return strings.TrimSuffix(line, "\n"), true
 				}
 			}
 		}
 		select {
 		case <-grown:
 		case <-deadline:
-			t.Fatalf("%q is not in the log within %s:\n%s", texts, patience, all[from:])
+			return "", false
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -96,7 +95,7 @@ example.org:{$DNS2} {
 			end := s.log.end()
 			s.configure(t, tt.corefile)
 			if tt.signal {
-				s.signal(t, syscall.SIGUSR1)
+				s.reload(t)
 			}
 			s.log.wait(t, end, tt.says)
 			got := dial(t, "udp", s.dns).must(t, under("static.web"), dns.TypeA)

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +58,7 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 			for n := range reloads {
 				end := s.log.end()
 				s.configure(t, corefile(n+1))
-				s.signal(t, syscall.SIGUSR1)
+				s.reload(t)
 				if line := s.log.wait(t, end, reloaded, notReloaded); !strings.Contains(line, reloaded) {
 					t.Fatalf("reload %d: %s", n, line)
 				}
@@ -179,7 +178,7 @@ example.org:{$DNS2} {
 		t.Run(tt.what, func(t *testing.T) {
 			end := s.log.end()
 			s.configure(t, tt.corefile)
-			s.signal(t, syscall.SIGUSR1)
+			s.reload(t)
 			line := s.log.wait(t, end, notReloaded, reloaded)
 			if strings.Contains(line, reloaded) || !strings.Contains(s.log.String()[end:], tt.says) {
 				t.Errorf("got %s, want an error with %q in it", line, tt.says)
@@ -238,7 +237,7 @@ func TestReloadedLeaseAndEvictionTakeEffect(t *testing.T) {
 	wants("before", http.StatusCreated, 400)
 	s.configure(t, kept("lease 900s 600s 20m\neviction 7 3"))
 	end := s.log.end()
-	s.signal(t, syscall.SIGUSR1)
+	s.reload(t)
 	s.log.wait(t, end, reloaded)
 	wants("after", http.StatusCreated, 900)
 	wants("before", http.StatusOK, 900) // registered again

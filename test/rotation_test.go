@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -306,7 +305,7 @@ func TestReloadChangesWhoMayRegister(t *testing.T) {
 	} {
 		end := s.log.end()
 		s.configure(t, guarded(tt.lines))
-		s.signal(t, syscall.SIGUSR1)
+		s.reload(t)
 		line := s.log.wait(t, end, reloaded, notReloaded)
 		refuses := tt.refused != "" || strings.Contains(tt.what, "none")
 		if strings.Contains(line, notReloaded) != refuses || !strings.Contains(s.log.String()[end:], tt.refused) {

@@ -123,6 +123,20 @@ func (s *server) signal(t testing.TB, signal os.Signal) {
 	}
 }
 
+// reload has the server read its Corefile again. CoreDNS asks for signals in a goroutine that
+// it starts first of all: on a starved machine that may run after the server has answered, and
+// a signal from before is lost. So it is sent again until it was heard.
+func (s *server) reload(t testing.TB) {
+	t.Helper()
+	end := s.log.end()
+	for range 3 {
+		s.signal(t, syscall.SIGUSR1)
+		if _, heard := s.log.find(end, patience/6, "SIGUSR1: Reloading"); heard {
+			return
+		}
+	}
+}
+
 // stopWithin is how long a server may take to stop, on a machine that has time for it.
 const stopWithin = slowness * 5 * time.Second
 
