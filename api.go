@@ -80,10 +80,12 @@ func (a *api) Snapshot(w io.Writer) error {
 func (a *api) Evictions() httpapi.Evictions {
 	rule := a.rules.Load().evictionRule()
 	e := httpapi.Evictions{
-		Leased:  a.leases.Len(),
 		Percent: rule.Percent,
 		Floor:   rule.Floor,
 		Span:    rule.Span,
+	}
+	if state := a.State(); state != nil {
+		e.Leased = state.Leases().Len()
 	}
 	// Each is there only with the other, whichever has just been changed.
 	since, held := a.evictions.since.Load(), a.evictions.held.Load()

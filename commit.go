@@ -135,6 +135,7 @@ func (r *Registry) judge(q *pending, begin func() *table.Draft) {
 	q.transaction, q.err = r.draft(begin, q.by, q.changes), nil
 	if len(q.faults) > 0 {
 		q.err = &service.Invalid{Faults: q.faults}
+		r.discard(q.transaction)
 	}
 }
 
@@ -163,6 +164,7 @@ func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes [
 		if len(t.faults) > 0 || t.renewAll() {
 			return t
 		}
+		r.discard(t)
 	}
 }
 
@@ -176,6 +178,7 @@ func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
 		}
 		if q.err == nil && q.draft.Changed() {
 			q.err = fmt.Errorf("%w: %w", service.ErrNotKept, err)
+			r.discard(q.transaction)
 		}
 	}
 }
@@ -207,12 +210,19 @@ func (r *Registry) published(t *transaction) {
 			*at = t.safeToStopAt()
 		}
 	}
-	now := r.clock.Now()
-	for _, i := range t.granted { // first: what one change grants, the next may drop
-		i.Lease().Renew(now) // it was not to be had before now
-		r.leases.Add(i)
+	now, leases := r.clock.Now(), r.State().Leases()
+	for _, l := range t.granted { // first: what one change grants, the next may drop
+		l.Renew(now) // it was not to be had before now
+		leases.Add(l)
 	}
-	for _, i := range t.dropped {
-		r.leases.Remove(i)
+	for _, l := range t.dropped {
+		leases.Drop(l, now)
+	}
+}
+
+// discard gives up what a transaction has taken that will not be published.
+func (r *Registry) discard(t *transaction) {
+	for _, l := range t.granted {
+		r.State().Leases().Drop(l, t.at)
 	}
 }

@@ -160,9 +160,9 @@ func TestNoSpanExceedsTheEvictionBudget(t *testing.T) {
 					}
 				}
 			}
-			before := r.leases.Len()
+			before := r.State().Leases().Len()
 			w.pass(lease.TickEvery)
-			leased, evicted = append(leased, before), append(evicted, before-r.leases.Len())
+			leased, evicted = append(leased, before), append(evicted, before-r.State().Leases().Len())
 		}
 		for start := range leased {
 			end := min(start+int(span/lease.TickEvery), len(leased))
@@ -182,9 +182,9 @@ func TestNoSpanExceedsTheEvictionBudget(t *testing.T) {
 		if allowed := max(eviction.Floor, eviction.Percent/100); allowed == 0 {
 			continue
 		}
-		for end := w.clock.Add(time.Hour); r.leases.Len() > 0; w.pass(time.Second) {
+		for end := w.clock.Add(time.Hour); r.State().Leases().Len() > 0; w.pass(time.Second) {
 			if w.clock.After(end) {
-				t.Fatalf("seed %d: eviction %d%% or %d in %s: %d of a dead fleet never leave", seed, eviction.Percent, eviction.Floor, span, r.leases.Len())
+				t.Fatalf("seed %d: eviction %d%% or %d in %s: %d of a dead fleet never leave", seed, eviction.Percent, eviction.Floor, span, r.State().Leases().Len())
 			}
 		}
 		if w.registry.evictions.held.Load() != 0 || w.here() != 1 {

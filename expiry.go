@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
-	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -36,30 +35,30 @@ type evictions struct {
 	left  int
 }
 
-// ended holds instances that are still in the table although their leases have ended.
+// ended holds leases that have ended, of instances that are still in the table.
 type ended struct {
-	mu        sync.Mutex
-	instances []*table.Instance
+	mu     sync.Mutex
+	leases []*lease.Lease
 }
 
-func (e *ended) add(i *table.Instance) {
+func (e *ended) add(l *lease.Lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.instances = append(e.instances, i)
+	e.leases = append(e.leases, l)
 }
 
-func (e *ended) take() []*table.Instance {
+func (e *ended) take() []*lease.Lease {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	taken := e.instances
-	e.instances = nil
+	taken := e.leases
+	e.leases = nil
 	return taken
 }
 
 func (e *ended) any() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.instances) > 0
+	return len(e.leases) > 0
 }
 
 // Expire drops the instances whose leases have ended, as far as the eviction budget goes.
@@ -79,11 +78,9 @@ func (r *Registry) Expire() {
 	}
 	due := r.due(now)
 	state := r.table.Load() // now: a view that comes later knows that they have ended
-	for _, i := range due {
-		r.ended.add(i)
-		if view := state.Service(i.Name()); view != nil {
-			view.Forget()
-		}
+	for _, l := range due {
+		r.ended.add(l)
+		state.Forget(l)
 	}
 	if !r.ended.any() || !r.lane.try() {
 		return // whoever is in it will not see these; the next tick tries again
@@ -92,15 +89,16 @@ func (r *Registry) Expire() {
 	r.dropEnded()
 }
 
-// due returns the instances whose leases have ended now, and counts those that the budget holds back.
-func (r *Registry) due(now lease.Time) []*table.Instance {
+// due returns the leases that have ended now, and counts those that the budget holds back.
+func (r *Registry) due(now lease.Time) []*lease.Lease {
+	leases := r.State().Leases()
 	e := &r.evictions
 	rule := r.rules.Load().evictionRule()
 	e.budget.SetRule(rule)
-	leased := r.leases.Len()
-	due := r.leases.Due(now, e.budget.Allows(leased, now))
+	leased := leases.Len()
+	due := leases.Due(now, e.budget.Allows(leased, now))
 	e.budget.Spend(len(due), leased, now)
-	held := r.leases.Held()
+	held := leases.Held()
 	e.held.Store(int64(held))
 	e.left += len(due)
 	switch since := e.since.Load(); {
@@ -127,8 +125,8 @@ func (r *Registry) dropEnded() {
 		return
 	}
 	t := r.begin(r.table.Load().Edit(), service.Caller{})
-	for _, i := range gone {
-		if t.expire(i) {
+	for _, l := range gone {
+		if i := t.expire(l); i != nil {
 			r.metrics.expiries.Inc()
 			r.store.owe(i.ID())
 		}

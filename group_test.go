@@ -105,7 +105,7 @@ func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
 		}
 	}
 	w.pass(31 * time.Second)
-	if n := w.registry.leases.Len(); n != 0 {
+	if n := w.registry.State().Leases().Len(); n != 0 {
 		t.Errorf("%d leases are on the wheel, of replaced instances", n)
 	}
 }

@@ -64,7 +64,7 @@ func (r *Registry) load() error {
 	now := r.clock.Now()
 	for i := range s.Instances() {
 		i.Lease().Renew(now)
-		r.leases.Add(i)
+		s.Leases().Add(i.Lease())
 	}
 	r.table.Open(s, true)
 	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps

@@ -422,7 +422,7 @@ func (m *model) compareTable() {
 			m.t.Errorf("%s: got %+v, want definition %+v", name, view, want)
 		}
 	}
-	if leased := m.registry.leases.Len(); leased != m.twin.leased() {
+	if leased := m.registry.State().Leases().Len(); leased != m.twin.leased() {
 		m.t.Errorf("%d leases on the wheel, want %d", leased, m.twin.leased())
 	}
 }

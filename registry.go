@@ -19,7 +19,6 @@ import (
 type Registry struct {
 	now     func() time.Time
 	clock   *lease.Clock
-	leases  lease.Wheel[*table.Instance]
 	table   table.Table
 	metrics *tableMetrics
 	rules   atomic.Pointer[rules]

@@ -25,7 +25,7 @@ type transaction struct {
 
 	events           []table.Event
 	renewed          []*lease.Lease
-	granted, dropped []*table.Instance // whose leases begin and end with it
+	granted, dropped []*lease.Lease // that begin and end with it
 
 	registrations, deregistrations int // of instances, for the metrics
 }
@@ -116,18 +116,17 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 			return t.instance(was), nil
 		}
 		registered = was.RegisteredAt()
-		t.dropped = append(t.dropped, was)
-	}
-	is := table.NewInstance(c.ID, wanted, registered, t.at)
-	if is.Lease() != nil {
-		t.granted = append(t.granted, is)
 	}
 	if there == nil { // what is there has room already
 		if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
 			return table.Result{}, err
 		}
+	} else {
+		t.dropped = append(t.dropped, there.Lease())
 	}
+	is := table.NewInstance(c.ID, wanted, registered, t.at)
 	t.draft.Put(is)
+	t.granted = append(t.granted, is.Lease())
 	t.registrations++
 	result := t.instance(is)
 	result.Created = was == nil
@@ -187,7 +186,7 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 	}
 	t.draft.Remove(was.ID())
 	t.deregistrations++
-	t.dropped = append(t.dropped, was)
+	t.dropped = append(t.dropped, was.Lease())
 	return table.Result{
 		Revision:     t.draft.Revision(),
 		SafeToStopAt: t.safeToStopAt(),
@@ -253,7 +252,9 @@ func (t *transaction) undefine(c *service.Change) (table.Result, error) {
 	}
 	instances, _ := t.draft.Undefine(c.ID.Name)
 	t.deregistrations += len(instances)
-	t.dropped = append(t.dropped, instances...)
+	for _, i := range instances {
+		t.dropped = append(t.dropped, i.Lease())
+	}
 	return table.Result{Revision: t.draft.Revision(), SafeToStopAt: t.safeToStopAt()}, nil
 }
 
@@ -275,11 +276,15 @@ func (t *transaction) renewAll() bool {
 	return true
 }
 
-// expire takes away an instance whose lease has ended, unless another has come in its
-// place: one with a status of its own has its lease, one that registered has not.
-func (t *transaction) expire(ended *table.Instance) bool {
-	i := t.draft.Instance(ended.ID())
-	return i != nil && i.Lease() == ended.Lease() && t.draft.Remove(i.ID()) != nil
+// expire takes away the instance whose lease has ended, and returns it; nil where another has
+// come in its place.
+func (t *transaction) expire(ended *lease.Lease) *table.Instance {
+	i := t.draft.Leased(ended)
+	if i == nil {
+		return nil
+	}
+	t.dropped = append(t.dropped, ended)
+	return t.draft.Remove(i.ID())
 }
 
 // living returns the instance; nil where there is none, or where its lease has ended and it

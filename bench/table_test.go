@@ -128,10 +128,10 @@ func BenchmarkBuild(b *testing.B) {
 // lease and none falls due. The renewals are part of it: a hundredth of all.
 func BenchmarkExpire(b *testing.B) {
 	forEachSize(b, func(b *testing.B, w *world) {
-		var wheel lease.Wheel[*lease.Lease]
+		var wheel lease.Wheel
 		leases := make([]*lease.Lease, w.size)
 		for n := range leases {
-			leases[n] = lease.New(leaseLength, 0)
+			leases[n] = wheel.New(leaseLength, 0, 0)
 			wheel.Add(leases[n])
 		}
 		now, n := lease.Time(0), 0

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -28,7 +27,6 @@ const leaseLength = 30 * time.Second
 type world struct {
 	size  int
 	table table.Table
-	wheel lease.Wheel[*table.Instance]
 
 	bytes, objects uint64 // of the heap, that it takes
 }
@@ -63,7 +61,7 @@ func newWorld(size int) *world {
 	}
 	s, _ := d.Done()
 	for _, n := range rand.New(rand.NewPCG(6, 6)).Perm(size) { // heartbeats come in no order
-		w.wheel.Add(s.Instance(instance(n).ID()))
+		s.Leases().Add(s.Instance(instance(n).ID()).Lease())
 	}
 	d = nil
 	w.table.Open(s, false)

@@ -39,6 +39,9 @@ type ID struct {
 	ID string
 }
 
+// Clone returns the id with a string of its own; its name is a table's, and stays.
+func (i ID) Clone() ID { return ID{i.Name, strings.Clone(i.ID)} }
+
 // String returns "id.web.default"; for messages, not for DNS.
 func (i ID) String() string { return i.ID + "." + i.Name.String() }
 

@@ -13,8 +13,8 @@ import (
 
 // builder gathers records into a set in which each stands once (RFC 2181, section 5).
 type builder struct {
-	most    int    // records in one answer; 0 is all
-	leases  leases // by the numbers that lenders have; nil where all are static
+	most    int          // records in one answer; 0 is all
+	leases  *lease.Wheel // that lenders are on; nil where all are static
 	records []record
 	starts  []int
 	at      map[string]int // key to place, once there are more than a few
@@ -23,17 +23,17 @@ type builder struct {
 
 // record is one resource record on its way into a set.
 type record struct {
-	key     string  // no other record of the set has it
-	rest    []byte  // packed, without its owner
-	lenders []int   // the numbers of the leases of all instances that it stands for
-	target  *target // of an SRV or NS record
+	key     string         // no other record of the set has it
+	rest    []byte         // packed, without its owner
+	lenders []lease.Number // the leases of all instances that it stands for
+	target  *target        // of an SRV or NS record
 }
 
 // target is a name that leads to addresses.
 type target struct {
-	name    []byte // in wire form
-	glue    []byte // the records of its addresses, without their owner
-	lenders []int  // the numbers of the leases that they depend on
+	name    []byte         // in wire form
+	glue    []byte         // the records of its addresses, without their owner
+	lenders []lease.Number // the leases that they depend on
 }
 
 // newTarget returns a target with the addresses that a builder has gathered.
@@ -90,22 +90,22 @@ func (b *builder) find(key string) int {
 }
 
 // addData adds a record of that type and data, which depends on the lease of that number.
-func (b *builder) addData(qtype uint16, data []byte, lender int) {
-	b.add(string(data), record{rest: newRest(qtype, data), lenders: b.lender(lender)})
+func (b *builder) addData(qtype uint16, data []byte, lender lease.Number) {
+	b.add(string(data), record{rest: newRest(qtype, data), lenders: lenders(lender)})
 }
 
 // static in the place of a lease's number says that there is none.
-const static = -1
+const static lease.Number = 0
 
-// lender returns the number of a lease as a list; nil where that is none.
-func (b *builder) lender(number int) []int {
-	if number == static || b.leases.Lease(number) == nil {
+// lenders returns the number of a lease as a list; nil where that is none.
+func lenders(number lease.Number) []lease.Number {
+	if number == static {
 		return nil
 	}
-	return []int{number}
+	return []lease.Number{number}
 }
 
-func (b *builder) addAddress(addr netip.Addr, lender int) {
+func (b *builder) addAddress(addr netip.Addr, lender lease.Number) {
 	qtype := dns.TypeAAAA
 	if addr.Is4() {
 		qtype = dns.TypeA
@@ -115,7 +115,7 @@ func (b *builder) addAddress(addr netip.Addr, lender int) {
 
 // addFamily adds those of an instance's addresses that are of a family, as its first
 // records.
-func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, lender int) {
+func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, lender lease.Number) {
 	b.begin()
 	for _, addr := range addrs {
 		if family(addr) {
@@ -192,7 +192,7 @@ func (b *builder) pack() (p packed) {
 	return p
 }
 
-func appendNumber(b []byte, numbers ...int) []byte {
+func appendNumber[N ~int | ~uint32](b []byte, numbers ...N) []byte {
 	for _, n := range numbers {
 		b = binary.BigEndian.AppendUint32(b, uint32(n))
 	}
@@ -218,7 +218,7 @@ func (b *builder) targets() (targets []*target, numberOf map[*target]int) {
 
 // lenders returns the lists of the records and then of the targets, and reports whether there
 // is anything in them.
-func (b *builder) lenders(targets []*target) (lists [][]int, leased bool) {
+func (b *builder) lenders(targets []*target) (lists [][]lease.Number, leased bool) {
 	for _, r := range b.records {
 		lists = append(lists, r.lenders)
 		leased = leased || len(r.lenders) > 0
@@ -244,12 +244,8 @@ func (b *builder) uniform() bool {
 // several.
 type lone struct {
 	set
-	lease *lease.Lease
-	room  [loneData + 64]byte
+	room [loneData + 64]byte
 }
-
-// Lease implements leases: the record depends on the only one.
-func (s *lone) Lease(int) *lease.Lease { return s.lease }
 
 // loneData is where the data of a single record stands, behind its place and its fixed part.
 const loneData = numberLen + dataAt
@@ -257,15 +253,16 @@ const loneData = numberLen + dataAt
 // loneLenders are the list of the only lease, and where it begins and ends in the bytes of the set.
 const loneLenders = 3 * numberLen
 
-// finish makes a set of the record that b is, of that type. It depends on a lease, or on none.
-func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease) *set {
+// finish makes a set of the record that b is, of that type. It depends on a lease of the wheel,
+// or on none.
+func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease, on *lease.Wheel) *set {
 	binary.BigEndian.PutUint32(b, numberLen)
 	putFixed(b[numberLen:], qtype)
 	s.n, s.most, s.end = 1, 1, int32(len(b))
 	if l != nil {
-		s.lease, s.leases, s.lendersAt = l, s, s.end
+		s.leases, s.lendersAt = on, s.end
 		s.until.Store(math.MinInt64)
-		b = appendNumber(b, len(b)+2*numberLen, len(b)+loneLenders, 0)
+		b = appendNumber(b, len(b)+2*numberLen, len(b)+loneLenders, int(l.Number()))
 	}
 	s.bytes = b
 	return &s.set

@@ -24,10 +24,14 @@ type host struct {
 func (s *sets) hosts() hosts {
 	return *s.labels.get(func() *hosts {
 		all := make(hosts, 0, s.view.Len())
-		for n, i := range s.instances {
-			for label := range i.Hosts {
-				all = append(all, host{label, n})
+		n := 0
+		for i := range s.view.Instances {
+			if s.view.Answers(i) {
+				for label := range i.Hosts {
+					all = append(all, host{label, n})
+				}
 			}
+			n++
 		}
 		slices.SortFunc(all, func(a, b host) int {
 			return cmp.Or(strings.Compare(a.label, b.label), cmp.Compare(a.number, b.number))
@@ -53,7 +57,7 @@ func (h hosts) at(label string) hosts {
 // never have.
 func (s *sets) host(h hosts, qtype uint16) *set {
 	if len(h) == 1 {
-		if lone := loneHost(s.view.At(h[0].number), qtype); lone != nil {
+		if lone := loneHost(s.view, s.view.At(h[0].number), qtype); lone != nil {
 			return lone
 		}
 	}
@@ -72,27 +76,27 @@ func (s *sets) host(h hosts, qtype uint16) *set {
 
 // loneHost returns the record of a host that is one instance, put together at once; nil where
 // there is not just one of the type, or it leads to more.
-func loneHost(i *table.Instance, qtype uint16) *set {
+func loneHost(view *table.View, i *table.Instance, qtype uint16) *set {
 	one := len(i.Addresses) == 1
 	switch {
 	case qtype == dns.TypeA && one && i.Addresses[0].Is4():
 		lone, addr := new(lone), i.Addresses[0].As4()
-		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease())
+		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease(), view.Leases())
 	case qtype == dns.TypeAAAA && one && i.Addresses[0].Is6():
 		lone, addr := new(lone), i.Addresses[0].As16()
-		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease())
+		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease(), view.Leases())
 	case qtype == dns.TypeTXT && len(i.Metadata) > 0:
 		lone := new(lone)
-		return lone.finish(appendMetadata(lone.room[:loneData], i), qtype, i.Lease())
+		return lone.finish(appendMetadata(lone.room[:loneData], i), qtype, i.Lease(), view.Leases())
 	}
 	return nil
 }
 
-// sharing yields the instances that share a host, with their numbers.
-func (s *sets) sharing(h hosts) func(yield func(int, *table.Instance) bool) {
-	return func(yield func(int, *table.Instance) bool) {
+// sharing yields the instances that share a host.
+func (s *sets) sharing(h hosts) func(yield func(*table.Instance) bool) {
+	return func(yield func(*table.Instance) bool) {
 		for _, h := range h {
-			if !yield(h.number, s.view.At(h.number)) {
+			if !yield(s.view.At(h.number)) {
 				return
 			}
 		}
@@ -101,10 +105,10 @@ func (s *sets) sharing(h hosts) func(yield func(int, *table.Instance) bool) {
 
 func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool) *set {
 	b := s.builder()
-	for n, i := range s.sharing(h) {
+	for i := range s.sharing(h) {
 		for label, addrs := range i.Hosts {
 			if label == h[0].label {
-				b.addFamily(addrs, family, n)
+				b.addFamily(addrs, family, i.Lease().Number())
 			}
 		}
 	}
@@ -113,9 +117,9 @@ func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool) *set {
 
 func (s *sets) hostServices(h hosts) *set {
 	b := s.newSRVBuilder(s.targets(s.sharing(h)))
-	for n, i := range s.sharing(h) {
+	for i := range s.sharing(h) {
 		b.begin()
-		b.addInstance(h[0].label, n, i, i.Ports)
+		b.addInstance(h[0].label, i, i.Ports)
 	}
 	return b.set()
 }
@@ -123,10 +127,10 @@ func (s *sets) hostServices(h hosts) *set {
 // hostTexts returns the metadata, a TXT record for each instance (RFC 6763, section 6).
 func (s *sets) hostTexts(h hosts) *set {
 	b := s.builder()
-	for n, i := range s.sharing(h) {
+	for i := range s.sharing(h) {
 		if data := appendMetadata(nil, i); data != nil {
 			b.begin()
-			b.addData(dns.TypeTXT, data, n)
+			b.addData(dns.TypeTXT, data, i.Lease().Number())
 		}
 	}
 	return b.set()

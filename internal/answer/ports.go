@@ -62,7 +62,7 @@ func (s *sets) ports() *portSets {
 				}
 			}
 		}
-		for number, i := range s.view.Instances() {
+		for i := range s.view.Instances {
 			answered := s.view.Type() == service.Headless && s.view.Answers(i)
 			for n := range named(i.Ports) {
 				b := at(i.Ports[n])
@@ -71,7 +71,7 @@ func (s *sets) ports() *portSets {
 				}
 				b.begin()
 				for label := range i.Hosts {
-					b.addInstance(label, number, i, i.Ports[n:n+1])
+					b.addInstance(label, i, i.Ports[n:n+1])
 				}
 			}
 		}

@@ -255,9 +255,10 @@ func TestTTLOfAReplyIsThatOfItsEarliestLease(t *testing.T) {
 			}
 			zone := Zones([]string{"cluster.local."}, nil, 0)[0]
 			const name = "web.prod.svc.cluster.local."
+			state := stateOf(instances, nil)
 			for range 3 { // the first prepares what the others use
 				r := Reply{Msg: new(dns.Msg), Room: 512, TTL: 30, Now: tc.now}
-				r.Add(name, zone.Lookup(stateOf(instances, nil).Snapshot, name, dns.TypeA))
+				r.Add(name, zone.Lookup(state.Snapshot, name, dns.TypeA))
 				r.Finish()
 				for _, rr := range r.Msg.Answer {
 					if got := rr.Header().Ttl; got != tc.want {

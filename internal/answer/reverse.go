@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 
@@ -35,13 +34,12 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 	if i := s.SoleHolder(addr); i != nil {
 		return z.pointer(s, i, addr)
 	}
-	var leases leaseList
-	b := builder{most: z.most, leases: &leases}
+	b := builder{most: z.most, leases: s.Leases()}
 	for holder := range s.Holders(addr) {
 		if len(b.records) == mostPointers {
 			break
 		}
-		z.addPointer(&b, &leases, s, holder, addr)
+		z.addPointer(&b, s, holder, addr)
 	}
 	return b.set()
 }
@@ -58,12 +56,12 @@ func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *s
 	if !ok {
 		return &set{}
 	}
-	return lone.finish(b, dns.TypePTR, i.Lease())
+	return lone.finish(b, dns.TypePTR, i.Lease(), s.Leases())
 }
 
 // addPointer adds the record that leads from an address to an instance, or where that is
 // nil, to a service by its cluster IP. It is left out where the name is too long for a message.
-func (z *Zone) addPointer(b *builder, leases *leaseList, s *table.Snapshot, to table.Holder, addr netip.Addr) {
+func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr netip.Addr) {
 	lender := static
 	labels := []string{to.Service.Service, to.Service.Namespace}
 	if i := to.Instance; i != nil {
@@ -71,22 +69,13 @@ func (z *Zone) addPointer(b *builder, leases *leaseList, s *table.Snapshot, to t
 			return
 		}
 		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))
-		if l := i.Lease(); l != nil {
-			lender = len(*leases)
-			*leases = append(*leases, l)
-		}
+		lender = i.Lease().Number()
 	}
 	b.begin()
 	if target, ok := packBelow(z.pointed, labels...); ok {
 		b.addData(dns.TypePTR, target, lender)
 	}
 }
-
-// leaseList is the leases of all that have an address.
-type leaseList []*lease.Lease
-
-// Lease implements leases.
-func (l leaseList) Lease(number int) *lease.Lease { return l[number] }
 
 // appendHostLabel appends the label that leads to an address of the instance.
 func appendHostLabel(b []byte, i *table.Instance, addr netip.Addr) []byte {

@@ -111,12 +111,12 @@ func (s *sets) filled(b interface{ fill(*set) }) *set {
 }
 
 // builder returns one for records of the service.
-func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.view} }
+func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.view.Leases()} }
 
-// instances yields those that are answered, with their numbers among all of the service.
-func (s *sets) instances(yield func(int, *table.Instance) bool) {
-	for n, i := range s.view.Instances() {
-		if s.view.Answers(i) && !yield(n, i) {
+// instances yields those that are answered.
+func (s *sets) instances(yield func(*table.Instance) bool) {
+	for i := range s.view.Instances {
+		if s.view.Answers(i) && !yield(i) {
 			return
 		}
 	}
@@ -143,8 +143,8 @@ func (s *sets) addresses(family func(netip.Addr) bool) *set {
 		}
 		return s.filled(&b)
 	}
-	for n, i := range s.instances {
-		b.addFamily(i.Addresses, family, n)
+	for i := range s.instances {
+		b.addFamily(i.Addresses, family, i.Lease().Number())
 	}
 	return s.filled(&b)
 }
@@ -156,10 +156,10 @@ func (s *sets) services() *set {
 		b.addService(s.view.Definition.Ports)
 		return s.filled(b)
 	}
-	for n, i := range s.instances {
+	for i := range s.instances {
 		b.begin()
 		for label := range i.Hosts {
-			b.addInstance(label, n, i, i.Ports)
+			b.addInstance(label, i, i.Ports)
 		}
 	}
 	return s.filled(b)

@@ -19,12 +19,7 @@ type set struct {
 	// of a set only move forward, so it stays true; while it is far enough away nobody
 	// need look at the leases one by one.
 	until  atomic.Int64
-	leases leases // by the numbers of the lenders; nil where all are static
-}
-
-// leases are found by number: those of a service by the numbers of its instances.
-type leases interface {
-	Lease(number int) *lease.Lease // nil where it is static
+	leases *lease.Wheel // of the lenders; nil where all are static
 }
 
 // choice is a run of a set's records, from start on and around the end.
@@ -67,7 +62,7 @@ func (s *set) earliest(c choice) lease.Time {
 	earliest := lease.Time(math.MaxInt64)
 	look := func(k int) {
 		for number := range s.lenders(k) {
-			if t, ok := s.leases.Lease(number).Deadline(); ok {
+			if t, ok := s.leases.Lease(lease.Number(number)).Deadline(); ok {
 				earliest = min(earliest, t)
 			}
 		}

@@ -86,12 +86,13 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 // What a set remembers of its leases must stay true while they are renewed and end.
 func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
-	first, second := lease.New(10*time.Second, 0), lease.New(30*time.Second, 0)
-	b := builder{leases: leaseList{first, nil, second}}
-	b.addAddress(address(1), 2)
-	b.addAddress(address(1), 0)
-	b.addAddress(address(2), 2)
-	b.addAddress(address(3), 1)
+	var w lease.Wheel
+	first, second := w.New(10*time.Second, 0, 0), w.New(30*time.Second, 0, 0)
+	b := builder{leases: &w}
+	b.addAddress(address(1), second.Number())
+	b.addAddress(address(1), first.Number())
+	b.addAddress(address(2), second.Number())
+	b.addAddress(address(3), static)
 	set := b.set()
 	all := choice{0, 3}
 	for _, step := range []struct {
@@ -119,7 +120,6 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	if got := set.ends(all, 55*s); got < 55*s || got > 60*s {
 		t.Errorf("after another: got %d, want from 55 s to 60 s", got)
 	}
-	var w lease.Wheel[*lease.Lease]
 	w.Add(first)
 	if w.Due(60*s, math.MaxInt); !first.Ended() {
 		t.Fatal("the lease has not ended")

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 
@@ -16,12 +17,12 @@ type targets map[string]*target
 
 // targets returns what the SRV records of these instances may point to. They are all that
 // share a host, if any of them is.
-func (s *sets) targets(instances func(yield func(int, *table.Instance) bool)) targets {
+func (s *sets) targets(instances func(yield func(*table.Instance) bool)) targets {
 	builders := make(map[string]*builder)
-	add := func(label string, addrs []netip.Addr, lender int) {
+	add := func(label string, addrs []netip.Addr, lender lease.Number) {
 		b := builders[label]
 		if b == nil {
-			b = &builder{leases: s.view}
+			b = &builder{leases: s.view.Leases()}
 			builders[label] = b
 		}
 		for _, addr := range addrs {
@@ -31,9 +32,9 @@ func (s *sets) targets(instances func(yield func(int, *table.Instance) bool)) ta
 	if s.view.Type() == service.ClusterIP {
 		add("", s.view.Definition.ClusterIPs, static)
 	}
-	for n, i := range instances {
+	for i := range instances {
 		for label, addrs := range i.Hosts {
-			add(label, addrs, n)
+			add(label, addrs, i.Lease().Number())
 		}
 	}
 	all := make(targets, len(builders))
@@ -65,11 +66,10 @@ func (s *sets) newSRVBuilder(t targets) *srvBuilder {
 	return &srvBuilder{builder: s.builder(), targets: t}
 }
 
-// addInstance adds the records of some of an instance's ports at a host. number is the
-// instance's.
-func (b *srvBuilder) addInstance(label string, number int, i *table.Instance, ports []service.Port) {
+// addInstance adds the records of some of an instance's ports at a host.
+func (b *srvBuilder) addInstance(label string, i *table.Instance, ports []service.Port) {
 	for _, p := range ports {
-		b.addPort(label, p, i.Priority, i.Weight, number)
+		b.addPort(label, p, i.Priority, i.Weight, i.Lease().Number())
 	}
 }
 
@@ -84,7 +84,7 @@ func (b *srvBuilder) addService(ports []service.Port) {
 
 // addPort adds the record of a port at a target. It is left out where the target's name is
 // longer than a message can hold.
-func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weight *uint16, lender int) {
+func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weight *uint16, lender lease.Number) {
 	target := b.targets[label]
 	if target == nil {
 		return
@@ -99,7 +99,7 @@ func (b *srvBuilder) addPort(label string, p service.Port, priority uint16, weig
 		setWeight(rest, *weight)
 	}
 	const portAt = dataAt + 4 // two records differ by port and target
-	b.add(string(rest[portAt:]), record{rest: rest, target: target, lenders: b.lender(lender)})
+	b.add(string(rest[portAt:]), record{rest: rest, target: target, lenders: lenders(lender)})
 }
 
 func setWeight(rest []byte, weight uint16) { binary.BigEndian.PutUint16(rest[dataAt+2:], weight) }

@@ -14,10 +14,10 @@ import (
 // store does that hangs.
 func (w *world) end(id string) {
 	w.t.Helper()
-	l := w.memory.table.Load().Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease()
-	var wheel lease.Wheel[*lease.Lease]
-	wheel.Add(l)
-	wheel.Due(lease.Time(time.Hour), 1)
+	state := w.memory.table.Load()
+	l := state.Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease()
+	state.Leases().Add(l) // no other is on it
+	state.Leases().Due(lease.Time(time.Hour), 1)
 	if !l.Ended() {
 		w.t.Fatalf("the lease of %s has not ended", id)
 	}

@@ -8,43 +8,53 @@ import (
 
 // Lease is the time that one instance has left. A nil Lease is that of a static
 // instance: it never ends. Its methods may be called from any goroutine.
+//
+// It has no pointer in it, and a wheel makes a thousand at once: a table of a million would
+// else keep the garbage collector from its work for as long as it takes to visit each.
 type Lease struct {
-	length   time.Duration
+	length   atomic.Int64 // a time.Duration
 	deadline atomic.Int64 // a Time, or ended
+	owner    uint64
+
+	number Number
 
 	// The wheel's, guarded by its lock.
-	at         number // its own; 0 where it is on no wheel
-	prev, next number // in the slot that it is in
+	prev, next Number // in the slot that it is in
 	slot       uint16
+	state      state
 }
+
+// Number says which lease of its wheel it is, in the place of a pointer. 0 is none: that of a
+// static instance.
+type Number uint32
 
 // ended in the place of a deadline says that the lease has run out: no renewal brings
 // it back, so that an instance is never both renewed and dropped.
 const ended = math.MinInt64
 
-// New returns a lease of that length which starts now.
-func New(length time.Duration, now Time) *Lease {
-	l := new(Lease)
-	l.Start(length, now)
-	return l
-}
-
-// Start is New for a lease that is a part of something else. It must not have been started
-// before.
-func (l *Lease) Start(length time.Duration, now Time) {
-	l.length = length
+// start gives a lease its length, from now on.
+func (l *Lease) start(length time.Duration, now Time) {
+	l.length.Store(int64(length))
 	l.deadline.Store(int64(now.Add(length)))
 }
 
-// Lease returns the lease itself, so that it may be on a wheel without a holder.
-func (l *Lease) Lease() *Lease { return l }
+// Number returns its number on its wheel; 0 where it is nil.
+func (l *Lease) Number() Number {
+	if l == nil {
+		return 0
+	}
+	return l.number
+}
+
+// Owner returns what the lease was made for.
+func (l *Lease) Owner() uint64 { return l.owner }
 
 // Length returns how long it lasts from its last renewal on; 0 for a static one.
 func (l *Lease) Length() time.Duration {
 	if l == nil {
 		return 0
 	}
-	return l.length
+	return time.Duration(l.length.Load())
 }
 
 // Renew gives the lease its full length from now on. It reports false where the lease
@@ -59,7 +69,7 @@ func (l *Lease) Renew(now Time) bool {
 			return false
 		}
 		// A deadline only moves forward: what was said of it stays true.
-		renewed := max(old, int64(now.Add(l.length)))
+		renewed := max(old, int64(now.Add(l.Length())))
 		if l.deadline.CompareAndSwap(old, renewed) {
 			return true
 		}

@@ -9,7 +9,7 @@ import (
 
 func TestLeaseLivesItsLengthFromItsLastRenewal(t *testing.T) {
 	const s = Time(time.Second)
-	l := New(30*time.Second, 10*s)
+	l := new(Wheel).New(30*time.Second, 0, 10*s)
 	for _, step := range []struct {
 		sentence string
 		do       func() bool
@@ -38,9 +38,9 @@ func TestStaticLeaseNeverEnds(t *testing.T) {
 	if _, ok := l.Deadline(); ok || l.Ended() || !l.Renew(1) {
 		t.Error("a nil lease has a deadline, has ended, or cannot be renewed")
 	}
-	var w Wheel[*Lease]
+	var w Wheel
 	w.Add(l)
-	w.Remove(l)
+	w.Drop(l, 0)
 	if w.Len() != 0 || len(w.Due(1<<62, math.MaxInt)) != 0 {
 		t.Error("a nil lease is on the wheel")
 	}
@@ -52,8 +52,8 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 	const length, heartbeats = 10 * time.Second, 4
 	deadline := Time(length)
 	for range 5000 {
-		var w Wheel[*Lease]
-		l := New(length, 0)
+		var w Wheel
+		l := w.New(length, 0, 0)
 		w.Add(l)
 
 		var renewed [heartbeats]bool

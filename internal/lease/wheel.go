@@ -1,7 +1,9 @@
 package lease
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,92 +14,158 @@ const (
 	slotWidth = Time(TickEvery)
 )
 
-// Wheel finds the leases that have fallen due without looking at the others. A renewal
-// does not touch it: the wheel meets the lease where its old deadline was, sees the
+// Wheel has all leases, and finds those that have fallen due without looking at the others. A
+// renewal does not touch it: the wheel meets the lease where its old deadline was, sees the
 // new one, and puts it there. So a heartbeat costs one atomic write, and each lease is
 // looked at about once in its length.
 //
-// It has the holders of the leases and yields those: a lease that led back to its holder
-// would be a pointer more in each.
-// All methods may be called from any goroutine.
-type Wheel[H Holder] struct {
-	mu      sync.Mutex
-	holders []H // by the numbers of their leases; none where a number is free, as 0 always is
-	free    []number
-	ring    [slots + 1]slot
-	at      Time // every slot that ends by then has been looked at
-	sifted  Time // when the overdue were last looked through for renewed ones
-	held    int  // how many are overdue
+// All methods may be called from any goroutine. The zero value has no leases.
+type Wheel struct {
+	pieces atomic.Pointer[[]*piece] // all leases by number; written under mu
+
+	mu     sync.Mutex
+	made   int     // leases that are not free
+	unused Number  // the first that was never made, but for 0
+	free   []freed // in the order in which they became so
+	ring   [slots + 1]slot
+	on     int  // how many are on the ring
+	at     Time // every slot that ends by then has been looked at
+	sifted Time // when the overdue were last looked through for renewed ones
+	held   int  // how many are overdue
 }
 
-// Holder is what has a lease, always the same one; nil where it is static.
-type Holder interface{ Lease() *Lease }
+// piece is the leases whose numbers follow each other.
+type piece [1 << pieceBits]Lease
+
+const pieceBits = 10
+
+// state is where a lease is.
+type state uint8
+
+const (
+	isFree state = iota
+	isMade
+	isOnWheel
+)
+
+// freed is a lease that may be made again.
+type freed struct {
+	number Number
+	at     Time
+}
+
+// reuseAfter is how long a lease stays as it was before its memory becomes another's: whoever
+// has found it in what was published until then, a query or a heartbeat on its way, is done.
+const reuseAfter = Time(10 * time.Second)
 
 // overdue is the slot of those that fell due and may not end yet, in that order.
 const overdue = slots
 
-// number says which lease, in the place of a pointer. Slots are linked in the order in which
-// heartbeats come: pointers would lead the garbage collector through all instances in that
-// order, from one place in memory to another that it has left long ago. The list of all
-// leads it through them in about the order in which they came.
-type number uint32
-
 // slot is a doubly linked list of leases.
-type slot struct{ first, last number }
+type slot struct{ first, last Number }
 
-// Add puts a lease on the wheel. A nil one is left out.
-func (w *Wheel[H]) Add(h H) {
-	l := h.Lease()
+// New makes a lease of that length which starts now, for an owner: a number by which the
+// caller knows what it belongs to. It is not on the wheel yet. It must be dropped when it is
+// of no more use.
+func (w *Wheel) New(length time.Duration, owner uint64, now Time) *Lease {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.Lease(w.take(now))
+	l.owner, l.state = owner, isMade
+	l.start(length, now)
+	w.made++
+	return l
+}
+
+// take returns the number of a lease that is free.
+func (w *Wheel) take(now Time) Number {
+	if len(w.free) > 0 && now-w.free[0].at >= reuseAfter {
+		n := w.free[0].number
+		w.free = w.free[1:]
+		return n
+	}
+	if w.unused == 0 {
+		w.unused = 1
+	}
+	n := w.unused
+	w.unused++
+	var pieces []*piece
+	if all := w.pieces.Load(); all != nil {
+		pieces = *all
+	}
+	if int(n>>pieceBits) == len(pieces) {
+		pieces = append(slices.Clip(pieces), new(piece)) // readers have the list as it was
+		w.pieces.Store(&pieces)
+	}
+	w.Lease(n).number = n
+	return n
+}
+
+// Lease returns the lease of that number; nil for 0. It takes no lock.
+func (w *Wheel) Lease(n Number) *Lease {
+	if n == 0 {
+		return nil
+	}
+	return &(*w.pieces.Load())[n>>pieceBits][n&(1<<pieceBits-1)]
+}
+
+// Add puts a lease of the wheel's on it. A nil one is left out, as is one that is on it.
+func (w *Wheel) Add(l *Lease) {
 	if l == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.holders) == 0 {
-		w.holders = make([]H, 1)
+	if l.state == isMade {
+		l.state = isOnWheel
+		w.on++
+		w.push(l, w.slotOf(l))
 	}
-	if n := len(w.free); n > 0 {
-		l.at, w.free = w.free[n-1], w.free[:n-1]
-		w.holders[l.at] = h
-	} else {
-		l.at = number(len(w.holders))
-		w.holders = append(w.holders, h)
-	}
-	w.push(l, w.slotOf(l))
 }
 
-// Remove takes a lease off the wheel, by whichever of its holders; one that is not on it is
-// no fault.
-func (w *Wheel[H]) Remove(h H) {
-	l := h.Lease()
+// Drop takes a lease off the wheel, if it is on it, and gives it up: after a while it may be
+// made again for another owner. A nil one, or one that was dropped, is no fault.
+func (w *Wheel) Drop(l *Lease, now Time) {
 	if l == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.at != 0 {
-		w.drop(l)
+	if l.state == isFree {
+		return
 	}
+	if l.state == isOnWheel {
+		w.takeOff(l)
+	}
+	l.state = isFree
+	w.made--
+	w.free = append(w.free, freed{l.number, now})
 }
 
-// drop takes a lease off the wheel that is on it.
-func (w *Wheel[H]) drop(l *Lease) {
+// takeOff takes a lease off the wheel that is on it.
+func (w *Wheel) takeOff(l *Lease) {
 	w.unlink(l)
-	w.holders[l.at] = *new(H)
-	w.free = append(w.free, l.at)
-	l.at = 0
+	w.on--
+	l.state = isMade
+}
+
+// Made returns how many leases were made and not dropped.
+func (w *Wheel) Made() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.made
 }
 
 // Len returns how many leases are on the wheel.
-func (w *Wheel[H]) Len() int {
+func (w *Wheel) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(len(w.holders)-1, 0) - len(w.free)
+	return w.on
 }
 
 // Held returns how many leases have fallen due and were not allowed to end. A renewal
 // brings a lease out of this count within a second.
-func (w *Wheel[H]) Held() int {
+func (w *Wheel) Held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.held
@@ -108,20 +176,20 @@ func (w *Wheel[H]) Held() int {
 const siftEvery = Time(time.Second)
 
 // Due ends leases whose deadline has come, the longest due first and most of them at
-// the most, takes them off the wheel and returns their holders. The others wait, and may
-// be renewed. It costs what the slots that time has passed hold, not what the wheel
-// holds.
-func (w *Wheel[H]) Due(now Time, most int) (ends []H) {
+// the most, takes them off the wheel and returns them, to be dropped once their owners have
+// lost what they had by them. The others wait, and may be renewed. It costs what the slots
+// that time has passed hold, not what the wheel holds.
+func (w *Wheel) Due(now Time, most int) (ends []*Lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.collect(now)
 	if now-w.sifted >= siftEvery {
 		w.sift(now)
 	}
-	for l := w.leaseAt(w.ring[overdue].first); l != nil && len(ends) < most; l = w.leaseAt(w.ring[overdue].first) {
+	for l := w.Lease(w.ring[overdue].first); l != nil && len(ends) < most; l = w.Lease(w.ring[overdue].first) {
 		if l.end(now) {
-			ends = append(ends, w.holders[l.at])
-			w.drop(l)
+			ends = append(ends, l)
+			w.takeOff(l)
 		} else {
 			w.move(l, w.slotOf(l))
 		}
@@ -130,11 +198,11 @@ func (w *Wheel[H]) Due(now Time, most int) (ends []H) {
 }
 
 // collect moves what has fallen due from the ring to the overdue.
-func (w *Wheel[H]) collect(now Time) {
+func (w *Wheel) collect(now Time) {
 	// The slot of now is only part past: it is looked at now, and again next time.
 	for turn := w.at; turn <= now && turn < w.at+slots*slotWidth; turn += slotWidth {
-		for l := w.leaseAt(w.ring[slotAt(turn)].first); l != nil; {
-			next := w.leaseAt(l.next)
+		for l := w.Lease(w.ring[slotAt(turn)].first); l != nil; {
+			next := w.Lease(l.next)
 			if l.due(now) {
 				w.move(l, overdue)
 			} else if s := w.slotOf(l); s != l.slot {
@@ -147,10 +215,10 @@ func (w *Wheel[H]) collect(now Time) {
 }
 
 // sift puts the overdue leases that were renewed back where they belong.
-func (w *Wheel[H]) sift(now Time) {
+func (w *Wheel) sift(now Time) {
 	w.sifted = now
-	for l := w.leaseAt(w.ring[overdue].first); l != nil; {
-		next := w.leaseAt(l.next)
+	for l := w.Lease(w.ring[overdue].first); l != nil; {
+		next := w.Lease(l.next)
 		if !l.due(now) {
 			w.move(l, w.slotOf(l))
 		}
@@ -158,53 +226,45 @@ func (w *Wheel[H]) sift(now Time) {
 	}
 }
 
-// leaseAt returns the lease of a number; nil for 0.
-func (w *Wheel[H]) leaseAt(n number) *Lease {
-	if n == 0 {
-		return nil
-	}
-	return w.holders[n].Lease()
-}
-
 func slotAt(t Time) uint16 { return uint16(int(t/slotWidth) % slots) }
 
 // slotOf returns where a lease belongs. A deadline that has passed belongs to the slot
 // that is looked at next.
-func (w *Wheel[H]) slotOf(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.at)) }
+func (w *Wheel) slotOf(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.at)) }
 
-func (w *Wheel[H]) move(l *Lease, to uint16) {
+func (w *Wheel) move(l *Lease, to uint16) {
 	w.unlink(l)
 	w.push(l, to)
 }
 
 // push puts a lease at the end of a slot, so that the overdue stand in the order in which
 // they fell due.
-func (w *Wheel[H]) push(l *Lease, to uint16) {
+func (w *Wheel) push(l *Lease, to uint16) {
 	s := &w.ring[to]
 	l.slot, l.prev, l.next = to, s.last, 0
 	if s.last != 0 {
-		w.leaseAt(s.last).next = l.at
+		w.Lease(s.last).next = l.number
 	} else {
-		s.first = l.at
+		s.first = l.number
 	}
-	s.last = l.at
+	s.last = l.number
 	if to == overdue {
 		w.held++
 	}
 }
 
-func (w *Wheel[H]) unlink(l *Lease) {
+func (w *Wheel) unlink(l *Lease) {
 	s := &w.ring[l.slot]
 	if l.slot == overdue {
 		w.held--
 	}
 	if l.prev != 0 {
-		w.leaseAt(l.prev).next = l.next
+		w.Lease(l.prev).next = l.next
 	} else {
 		s.first = l.next
 	}
 	if l.next != 0 {
-		w.leaseAt(l.next).prev = l.prev
+		w.Lease(l.next).prev = l.prev
 	} else {
 		s.last = l.prev
 	}

@@ -57,27 +57,27 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 	for seed := range uint64(24) {
 		random := rand.New(rand.NewPCG(seed, seed))
 		budget := budgets[seed%uint64(len(budgets))]
-		var w Wheel[*Lease]
+		var w Wheel
 		twin := wheelTwin{}
 		now := Time(random.Int64N(int64(2 * turn)))
 		steps := steps[:1+random.IntN(len(steps))] // some runs go by ticks alone
 		for range 1000 {
 			for range min(random.IntN(10), 200-len(twin)) {
-				l := New(lengths[random.IntN(len(lengths))](random), now)
+				l := w.New(lengths[random.IntN(len(lengths))](random), 0, now)
 				w.Add(l)
 				twin[l], _ = l.Deadline()
 			}
 			for l := range twin { // in random order
 				switch random.IntN(10) {
 				case 0:
-					w.Remove(l)
+					w.Drop(l, now)
 					delete(twin, l)
-					w.Remove(l) // again is no fault
+					w.Drop(l, now) // again is no fault
 				case 1, 2, 3:
 					if !l.Renew(now) {
 						t.Fatalf("seed %d: a lease until %d cannot be renewed at %d", seed, twin[l], now)
 					}
-					twin[l] = now.Add(l.length)
+					twin[l] = now.Add(l.Length())
 				}
 				if random.IntN(10) == 0 {
 					break
@@ -100,13 +100,14 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 				}
 				delete(want, l)
 				delete(twin, l)
+				w.Drop(l, now)
 			}
 			// One that was renewed may be counted for a second more.
 			if held := w.Held(); held < len(want) || w.sifted != sifted && held != len(want) {
 				t.Fatalf("seed %d: at %d %d leases are held, want %d", seed, now, held, len(want))
 			}
-			if w.Len() != len(twin) {
-				t.Fatalf("seed %d: %d leases on the wheel, want %d", seed, w.Len(), len(twin))
+			if w.Len() != len(twin) || w.Made() != len(twin) {
+				t.Fatalf("seed %d: %d leases on the wheel, %d made, want %d", seed, w.Len(), w.Made(), len(twin))
 			}
 		}
 	}
@@ -116,10 +117,10 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 // takes a tick.
 func TestLeaseLeavesWithinATick(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, 2))
-	var w Wheel[*Lease]
+	var w Wheel
 	deadlines := map[*Lease]Time{}
 	for range 10_000 {
-		l := New(time.Duration(random.Int64N(int64(3*turn))), 0)
+		l := w.New(time.Duration(random.Int64N(int64(3*turn))), 0, 0)
 		w.Add(l)
 		deadlines[l], _ = l.Deadline()
 	}
@@ -140,7 +141,7 @@ func TestLeaseLeavesWithinATick(t *testing.T) {
 // turns. In the end every lease has left it in one of two ways.
 func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 	const clients, each = 8, 500
-	var w Wheel[*Lease]
+	var w Wheel
 	var now atomic.Int64
 	var added, removed sync.Map
 	var running sync.WaitGroup
@@ -149,14 +150,14 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(c), 3))
 			for n := range each {
 				id := c*each + n
-				l := New(time.Duration(random.Int64N(int64(10*time.Second))), Time(now.Load()))
+				l := w.New(time.Duration(random.Int64N(int64(10*time.Second))), 0, Time(now.Load()))
 				added.Store(id, l)
 				w.Add(l)
 				for range random.IntN(4) {
 					l.Renew(Time(now.Load()))
 				}
 				if random.IntN(4) == 0 {
-					w.Remove(l)
+					w.Drop(l, math.MaxInt64) // not to be made again: it is told by its place
 					if !l.Ended() {
 						removed.Store(l, true)
 					}
@@ -207,11 +208,11 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 func TestHeldLeasesEndInTheOrderInWhichTheyFellDue(t *testing.T) {
 	for seed := range uint64(10) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		var w Wheel[*Lease]
+		var w Wheel
 		deadlines := map[*Lease]Time{}
 		var leases []*Lease
 		for range 300 {
-			l := New(2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0)
+			l := w.New(2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0, 0)
 			w.Add(l)
 			deadlines[l], leases = l.deadlineNow(), append(leases, l)
 		}
@@ -249,14 +250,14 @@ func (l *Lease) deadlineNow() Time {
 
 // Held back, a lease costs nobody: not the tick, which must not look at each of them.
 func TestHeldLeasesCostATickNothing(t *testing.T) {
-	var w Wheel[*Lease]
+	var w Wheel
 	for range 100_000 {
-		w.Add(New(time.Second, 0))
+		w.Add(w.New(time.Second, 0, 0))
 	}
 	now := Time(2 * time.Second)
 	w.Due(now, 0)
 	looked := 0
-	for l := w.leaseAt(w.ring[overdue].first); l != nil; l = w.leaseAt(l.next) {
+	for l := w.Lease(w.ring[overdue].first); l != nil; l = w.Lease(l.next) {
 		looked++
 	}
 	if looked != 100_000 || w.Held() != looked {
@@ -268,5 +269,44 @@ func TestHeldLeasesCostATickNothing(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("a tick allocates %v times", allocs)
+	}
+}
+
+// Whoever has found a lease in what was published goes on with it for a moment, also when it
+// has been dropped: it becomes nobody else's meanwhile.
+func TestDroppedLeaseIsMadeAgainAfterAWhile(t *testing.T) {
+	const s = Time(time.Second)
+	var w Wheel
+	first := w.New(30*time.Second, 1, 0)
+	w.Add(first)
+	w.Drop(first, 5*s)
+	if until, _ := first.Deadline(); until != 30*s || first.Ended() {
+		t.Errorf("a lease that was dropped lasts until %d", until)
+	}
+	early := w.New(time.Second, 2, 5*s+reuseAfter-1)
+	if early == first || early.Number() == first.Number() {
+		t.Error("it is another's already")
+	}
+	late := w.New(time.Minute, 3, 5*s+reuseAfter)
+	if late != first || late.Owner() != 3 || late.Length() != time.Minute || w.Lease(late.Number()) != late {
+		t.Errorf("got lease %d of %d, of %s, want the one that was dropped", late.Number(), late.Owner(), late.Length())
+	}
+	if w.Len() != 0 || w.Made() != 2 {
+		t.Errorf("%d leases are on the wheel, %d made, want 0 and 2", w.Len(), w.Made())
+	}
+}
+
+func TestLeaseIsFoundByItsNumber(t *testing.T) {
+	var w Wheel
+	if w.Lease(0) != nil || (*Lease)(nil).Number() != 0 {
+		t.Error("there is a lease of the number 0")
+	}
+	seen := map[Number]bool{}
+	for owner := range uint64(3 << pieceBits) {
+		l := w.New(time.Second, owner, 0)
+		if n := l.Number(); n == 0 || seen[n] || w.Lease(n) != l || l.Owner() != owner {
+			t.Fatalf("lease %d has number %d, which leads to %p, not to %p", owner, n, w.Lease(n), l)
+		}
+		seen[l.Number()] = true
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -11,7 +12,10 @@ import (
 // many changes, and tells nobody of them. It belongs to one goroutine.
 type Builder struct {
 	definitions []*View
-	instances   []*Instance
+	views       []*View     // with instances, of a service maybe several
+	run         []*Instance // of one service: those put last
+	leases      *lease.Wheel
+	alike       alike
 }
 
 // Define adds the definition of a service.
@@ -19,93 +23,102 @@ func (b *Builder) Define(name service.Name, def *service.Definition) {
 	b.definitions = append(b.definitions, &View{Name: name.Clone(), Definition: def})
 }
 
-// Put adds an instance, with the revision that it has. It belongs to the table from now on.
+// Put adds an instance, with the revision that it has.
 func (b *Builder) Put(i *Instance) {
-	// Stores keep a service's instances together: what they share is not there twice even
-	// while the table is built.
-	if n := len(b.instances); n > 0 && *b.instances[n-1].name == *i.name {
-		i.name = b.instances[n-1].name
-		i.share(b.instances[n-1:])
+	if b.leases == nil {
+		b.leases = new(lease.Wheel)
 	}
-	b.instances = append(b.instances, i)
+	if len(b.run) > 0 && b.run[0].name != i.name {
+		b.pack()
+	}
+	i.traits = b.alike.of(i.traits)
+	if i.length > 0 {
+		i.lease = b.leases.New(i.length, hash(i.name), i.begins)
+	}
+	b.run = append(b.run, i)
+}
+
+// pack makes a view of the instances of one service that came together. Stores keep a service's
+// instances together: so what is not packed yet is hardly ever more.
+func (b *Builder) pack() {
+	if len(b.run) == 0 {
+		return
+	}
+	b.views = append(b.views, b.view(b.run))
+	clear(b.run)
+	b.run = b.run[:0]
+}
+
+func (b *Builder) view(instances []*Instance) *View {
+	slices.SortFunc(instances, func(i, j *Instance) int { return cmp.Compare(i.id, j.id) })
+	view := &View{Name: instances[0].name.Clone(), leases: b.leases}
+	view.runs = view.one[:0]
+	for some := range slices.Chunk(instances, blockLen) {
+		view.runs = append(view.runs, run{view.runs.len(), newBlock(some)})
+	}
+	return view
 }
 
 // Done returns the snapshot. Every service gets the table's own revision: what it lost
 // since its last change is not known, and no entity tag may stand for two states.
 func (b *Builder) Done(revision uint64) *Snapshot {
+	b.pack()
 	s := Empty(revision)
-	s.instances = len(b.instances)
+	s.alike = &b.alike
+	if b.leases != nil {
+		s.leases = b.leases
+	}
 	// Sorted names go into their tree at its end, without a search.
-	slices.SortFunc(b.instances, func(i, j *Instance) int {
-		return cmp.Or(i.name.Compare(*j.name), cmp.Compare(i.id, j.id))
-	})
-	for _, view := range b.views() {
-		view.Revision = revision
+	views := b.merge()
+	for _, view := range views {
+		view.Revision, view.leases = revision, s.leases
+		s.instances += view.Len()
 		s.aliases += aliases(view.Definition)
 		s.services.set(revision, hash(view.Name), view.Name, view)
 		s.names.Load(view.Name)
 		n, _ := s.namespaces.Get(Namespace{Name: view.Namespace})
 		n.Name = view.Namespace
-		n.Services++
+		n.Add(view)
 		s.namespaces.Set(n)
+	}
+	for _, view := range views {
 		if view.Definition != nil {
-			holds := view.Name // not the view's own, which would be kept alive as long
 			for _, addr := range view.Definition.ClusterIPs {
-				s.holders.add(revision, addr, holder{&holds, nil})
+				s.hold(addr, service.ID{Name: view.Name})
+			}
+		}
+		for i := range view.Instances {
+			for _, addr := range i.Addresses {
+				s.hold(addr, i.ID())
 			}
 		}
 	}
-	for _, i := range b.instances {
-		for _, addr := range i.Addresses {
-			s.holders.add(revision, addr, heldBy(i))
-		}
-	}
-	b.count(s)
 	return s
 }
 
-// views returns the services in order: those that are defined, and those that only have
-// instances. Each knows how many it has, and its name's strings are theirs.
-func (b *Builder) views() []*View {
-	slices.SortFunc(b.definitions, func(v, w *View) int { return v.Compare(w.Name) })
+// merge returns one view for each service, in order.
+func (b *Builder) merge() []*View {
+	all := slices.Concat(b.definitions, b.views) // of one name the definition comes first
+	slices.SortStableFunc(all, func(v, w *View) int { return v.Compare(w.Name) })
 	var views []*View
-	defined := b.definitions
-	for start := 0; start < len(b.instances); {
-		name := *b.instances[start].name
-		for len(defined) > 0 && defined[0].Compare(name) < 0 {
-			views, defined = append(views, defined[0]), defined[1:]
+	for len(all) > 0 {
+		view, same := all[0], 1
+		for same < len(all) && all[same].Name == view.Name {
+			same++
 		}
-		view := &View{Name: name.Clone()}
-		if len(defined) > 0 && defined[0].Name == name {
-			view, defined = defined[0], defined[1:]
+		switch defined := view.Definition; {
+		case same == 2 && defined != nil:
+			view = all[1]
+			view.Definition = defined
+		case same > 1: // they did not come together
+			var instances []*Instance
+			for _, v := range all[:same] {
+				instances = slices.AppendSeq(instances, v.Instances)
+			}
+			view = b.view(instances)
+			view.Definition = defined
 		}
-		end := start
-		for end < len(b.instances) && *b.instances[end].name == name {
-			end++
-		}
-		// A copy: a slice of all would be kept while any of its parts is.
-		of := slices.Clone(b.instances[start:end])
-		for n, i := range of {
-			view.instances = of[:n]
-			i.name = view.nameToShare()
-			i.share(view.beside(n))
-		}
-		view.instances = of
-		views = append(views, view)
-		start = end
+		views, all = append(views, view), all[same:]
 	}
-	return append(views, defined...)
-}
-
-// count adds the instances to the counts of their namespaces, which all are there.
-func (b *Builder) count(s *Snapshot) {
-	for start := 0; start < len(b.instances); {
-		n, _ := s.Namespace(b.instances[start].name.Namespace)
-		end := start
-		for ; end < len(b.instances) && b.instances[end].name.Namespace == n.Name; end++ {
-			n.count(b.instances[end].Status, 1)
-		}
-		s.namespaces.Set(n)
-		start = end
-	}
+	return views
 }

@@ -98,8 +98,10 @@ func TestBuiltServicesShareNothing(t *testing.T) {
 	}
 	s := b.Done(1)
 	for view := range s.Services(service.Name{}) {
-		if cap(view.instances) > 2*len(view.instances) {
-			t.Errorf("%s: %d instances stand in room for %d", view.Name, len(view.instances), cap(view.instances))
+		for _, r := range view.runs {
+			if cap(r.entries) > 2*len(r.entries) {
+				t.Errorf("%s: %d instances stand in room for %d", view.Name, len(r.entries), cap(r.entries))
+			}
 		}
 	}
 	before := describe(s)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -42,6 +43,8 @@ func (s *Snapshot) Edit() *Draft {
 	return &Draft{base: s, next: &Snapshot{
 		Revision:   s.Revision + 1,
 		made:       s.Revision + 1,
+		leases:     s.leases,
+		alike:      s.alike,
 		namespaces: s.namespaces.Copy(),
 		instances:  s.instances,
 		aliases:    s.aliases,
@@ -56,6 +59,9 @@ func (d *Draft) Revision() uint64 { return d.next.Revision }
 
 // Instance returns the instance of that id as the draft has it, nil where there is none.
 func (d *Draft) Instance(id service.ID) *Instance { return d.next.Instance(id) }
+
+// Leased returns the instance that has a lease, as the draft has it; nil where there is none.
+func (d *Draft) Leased(l *lease.Lease) *Instance { return d.next.leased(l) }
 
 // Service returns the service of that name as the draft has it, nil where there is none.
 func (d *Draft) Service(name service.Name) *View { return d.next.Service(name) }
@@ -73,38 +79,46 @@ func (d *Draft) HasNamespace(name string) bool {
 func (d *Draft) Changed() bool { return len(d.events) > 0 }
 
 // Put places an instance, new or in the place of the one of the same id, and stamps it
-// with the draft's revision. The instance belongs to the table from now on.
+// with the draft's revision. It is new, or a copy of one of this table. A new one is given its
+// lease, which must be dropped if the draft comes to nothing.
 func (d *Draft) Put(i *Instance) {
 	i.Revision = d.next.Revision
-	view := d.touch(*i.name)
-	at, known := view.find(i.id)
-	i.name = view.nameToShare()
-	i.share(view.beside(at))
+	view := d.touch(i.name)
+	i.name = view.Name
+	i.traits = d.next.alike.of(i.traits)
+	if i.lease == nil && i.length > 0 {
+		i.lease = d.next.leases.New(i.length, hash(i.name), i.begins)
+	}
+	r, at, known := view.runs.find(i.id)
 	if known {
-		was := view.instances[at]
-		i.id = was.id
-		d.dropHolds(was, i)
-		view.instances[at] = i
+		was := view.read(view.runs[r].block, at)
+		d.replaceHolds(was, i)
 	} else {
 		i.id = strings.Clone(i.id) // a request's, all of which it would keep
-		view.instances = slices.Insert(view.instances, at, i)
 		d.next.instances++
 		d.inNamespace(view.Namespace, func(n *Namespace) { n.count(i.Status, 1) })
+		for _, addr := range i.Addresses {
+			d.next.hold(addr, i.ID())
+		}
 	}
 	if i.Hostname == i.id {
 		i.Hostname = i.id
 	}
-	for _, addr := range i.Addresses {
-		d.next.holders.add(d.next.made, addr, heldBy(i))
-	}
+	view.runs.put(d.next.Revision, r, at, i, known)
 	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID(), Instance: i})
 }
 
-// dropHolds takes from an instance what the one that comes in its place does not hold.
-func (d *Draft) dropHolds(was, is *Instance) {
+// replaceHolds takes from an instance what the one that comes in its place does not hold, and
+// gives that one the rest.
+func (d *Draft) replaceHolds(was, is *Instance) {
 	for _, addr := range was.Addresses {
 		if !slices.Contains(is.Addresses, addr) {
-			d.next.holders.remove(d.next.made, addr, heldBy(was))
+			d.next.holders.release(d.next.made, addr, was.ID())
+		}
+	}
+	for _, addr := range is.Addresses {
+		if !slices.Contains(was.Addresses, addr) {
+			d.next.hold(addr, is.ID())
 		}
 	}
 	if was.Status != is.Status {
@@ -118,13 +132,13 @@ func (d *Draft) dropHolds(was, is *Instance) {
 // Remove takes an instance away, and its service with the last one unless that was
 // defined. It returns the instance, nil where there is none.
 func (d *Draft) Remove(id service.ID) *Instance {
-	if d.Instance(id) == nil {
+	old := d.Instance(id)
+	if old == nil {
 		return nil
 	}
 	view := d.touch(id.Name)
-	at, _ := view.find(id.ID)
-	old := view.instances[at]
-	view.instances = slices.Delete(view.instances, at, at+1)
+	r, at, _ := view.runs.find(id.ID)
+	view.runs.remove(d.next.Revision, r, at)
 	d.dropInstance(old)
 	if view.Len() == 0 && view.Definition == nil {
 		d.dropService(view)
@@ -138,9 +152,8 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	d.dropClusterIPs(view)
 	d.next.aliases += aliases(def) - aliases(view.Definition)
 	view.Definition = def
-	holds := view.Name // not the view's own, which would be kept alive as long
 	for _, addr := range def.ClusterIPs {
-		d.next.holders.add(d.next.made, addr, holder{&holds, nil})
+		d.next.hold(addr, service.ID{Name: view.Name})
 	}
 	d.events = append(d.events, Event{Kind: KindService, ID: service.ID{Name: view.Name}, Definition: def})
 }
@@ -152,8 +165,8 @@ func (d *Draft) Undefine(name service.Name) (instances []*Instance, ok bool) {
 		return nil, false
 	}
 	view := d.touch(name)
-	instances = view.instances
-	view.instances = nil
+	instances = slices.Collect(view.Instances)
+	view.runs = nil
 	for _, i := range instances {
 		d.dropInstance(i)
 	}
@@ -173,17 +186,16 @@ func (d *Draft) touch(name service.Name) *View {
 	view := d.next.Service(name)
 	switch {
 	case view == nil:
-		view = &View{Name: name.Clone()}
+		view = &View{Name: name.Clone(), leases: d.next.leases}
+		view.runs = view.one[:0]
 		d.next.names.Set(view.Name)
 		d.inNamespace(view.Namespace, func(n *Namespace) { n.Services++ })
 	case view.Revision == d.next.Revision:
 		return view // this draft's own
 	default:
-		view = &View{
-			Name:       view.Name,
-			Definition: view.Definition,
-			instances:  append(make([]*Instance, 0, view.Len()+1), view.instances...),
-		}
+		was := view
+		view = &View{Name: was.Name, Definition: was.Definition, leases: was.leases}
+		view.runs = append(view.one[:0], was.runs...)
 	}
 	view.Revision = d.next.Revision
 	d.next.services.set(d.next.made, hash(view.Name), view.Name, view)
@@ -194,10 +206,10 @@ func (d *Draft) touch(name service.Name) *View {
 func (d *Draft) dropInstance(i *Instance) {
 	d.next.instances--
 	for _, addr := range i.Addresses {
-		d.next.holders.remove(d.next.made, addr, heldBy(i))
+		d.next.holders.release(d.next.made, addr, i.ID())
 	}
 	d.inNamespace(i.name.Namespace, func(n *Namespace) { n.count(i.Status, -1) })
-	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID()})
+	d.events = append(d.events, Event{Kind: KindInstance, Gone: true, ID: i.ID().Clone()})
 }
 
 func (d *Draft) dropClusterIPs(view *View) {
@@ -205,7 +217,7 @@ func (d *Draft) dropClusterIPs(view *View) {
 		return
 	}
 	for _, addr := range view.Definition.ClusterIPs {
-		d.next.holders.remove(d.next.made, addr, holder{&view.Name, nil})
+		d.next.holders.release(d.next.made, addr, service.ID{Name: view.Name})
 	}
 }
 

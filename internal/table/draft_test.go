@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,20 @@ import (
 
 // player makes random changes in a small world, where what is asked for is often there
 // already, or gone.
-type player struct{ *rand.Rand }
+type player struct {
+	*rand.Rand
+	ids int // instances that a service may have
+}
 
-func newPlayer(seed uint64) player { return player{rand.New(rand.NewPCG(seed, 7))} }
+// newPlayer returns one whose services have few instances, or by every third seed so many that
+// they are in several blocks.
+func newPlayer(seed uint64) player {
+	p := player{rand.New(rand.NewPCG(seed, 7)), 5}
+	if seed%3 == 2 {
+		p.ids = 4 * blockLen
+	}
+	return p
+}
 
 func (p player) name() service.Name {
 	return service.Name{
@@ -25,7 +37,9 @@ func (p player) name() service.Name {
 	}
 }
 
-func (p player) id() service.ID { return service.ID{Name: p.name(), ID: fmt.Sprintf("i%d", p.IntN(5))} }
+func (p player) id() service.ID {
+	return service.ID{Name: p.name(), ID: fmt.Sprintf("i%d", p.IntN(p.ids))}
+}
 
 // addresses returns up to three, each once, of few: owners share them.
 func (p player) addresses() (addrs []netip.Addr) {
@@ -40,10 +54,21 @@ func (p player) addresses() (addrs []netip.Addr) {
 }
 
 func (p player) instance() *Instance {
-	return static(p.id(), service.Instance{
+	id := p.id()
+	is := service.Instance{
 		Addresses: p.addresses(),
 		Status:    service.Up + service.Status(p.IntN(3)),
-	})
+		Hostname:  []string{"", id.ID, "host", strings.Repeat("h", 63)}[p.IntN(4)],
+		Priority:  uint16(p.IntN(2)),
+		Zone:      []string{"", "east", "west"}[p.IntN(3)],
+		Metadata:  service.Metadata{{Key: "version", Value: fmt.Sprint(p.IntN(3))}}[:p.IntN(2)],
+		Lease:     service.LeaseOf(int32(30 * p.IntN(2))),
+	}
+	if p.IntN(4) == 0 {
+		weight := uint16(p.IntN(2))
+		is.Weight = &weight
+	}
+	return NewInstance(id, is, time.UnixMicro(p.Int64N(1<<50)), 0)
 }
 
 // static returns an instance that never ends.
@@ -64,8 +89,8 @@ func (p player) change(t *testing.T, d *Draft, twin *twin) {
 		twin.put(revision, i)
 	case 4, 5:
 		id := p.id()
-		if got, want := d.Remove(id), twin.remove(revision, id); got != want {
-			t.Fatalf("removing %s: got %p, want %p", id, got, want)
+		if got, want := d.Remove(id), twin.remove(revision, id); told(got) != told(want) {
+			t.Fatalf("removing %s: got %s, want %s", id, told(got), told(want))
 		}
 	case 6:
 		name, def := p.name(), &service.Definition{ClusterIPs: p.addresses()}
@@ -82,13 +107,13 @@ func (p player) change(t *testing.T, d *Draft, twin *twin) {
 		if existed {
 			want = twin.undefine(revision, name)
 		}
-		if ok != existed || !slices.Equal(got, want) {
-			t.Fatalf("undefining %s: got %v, %v, want %v, %v", name, got, ok, want, existed)
+		if ok != existed || tell(got) != tell(want) {
+			t.Fatalf("undefining %s: got %v, %v, want %v, %v", name, tell(got), ok, tell(want), existed)
 		}
 	}
 	id := p.id()
-	if got, want := d.Instance(id), twin.instances[id]; got != want {
-		t.Fatalf("%s in the draft: got %p, want %p", id, got, want)
+	if got, want := d.Instance(id), twin.instances[id]; told(got) != told(want) {
+		t.Fatalf("%s in the draft: got %s, want %s", id, told(got), told(want))
 	}
 	if got := d.Service(id.Name); (got != nil) != twin.exists(id.Name) {
 		t.Fatalf("service %s in the draft: got %v", id.Name, got)
@@ -103,7 +128,7 @@ func answersAsItsViews(t *testing.T, s *Snapshot) {
 		if view.Type() == service.ExternalName {
 			aliases++
 		}
-		for _, i := range view.Instances() {
+		for i := range view.Instances {
 			if got, want := s.Answers(i), view.Answers(i); got != want {
 				t.Fatalf("revision %d: %s is answered: %v, want %v", s.Revision, i.ID(), got, want)
 			}
@@ -173,15 +198,15 @@ func TestLooksUpByNameFromAnyPlace(t *testing.T) {
 	}
 	for range 1000 {
 		id := p.id()
-		if got, want := s.Instance(id), is.instances[id]; got != want {
-			t.Errorf("%s: got %p, want %p", id, got, want)
+		if got, want := s.Instance(id), is.instances[id]; told(got) != told(want) {
+			t.Errorf("%s: got %s, want %s", id, told(got), told(want))
 		}
 		view := s.Service(id.Name)
 		if (view != nil) != is.exists(id.Name) || view != nil && view.Definition != is.definitions[id.Name] {
 			t.Errorf("service %s: got %v", id.Name, view)
 		}
-		if got, want := slices.Collect(s.InstancesOf(id.Name)), is.of(id.Name); !slices.Equal(got, want) {
-			t.Errorf("instances of %s: got %v, want %v", id.Name, got, want)
+		if got, want := slices.Collect(s.InstancesOf(id.Name)), is.of(id.Name); tell(got) != tell(want) {
+			t.Errorf("instances of %s: got %v, want %v", id.Name, tell(got), tell(want))
 		}
 
 		var names, wantNames []service.Name
@@ -223,8 +248,8 @@ func TestLooksUpByNameFromAnyPlace(t *testing.T) {
 				wantHolders = append(wantHolders, h)
 			}
 		}
-		if !slices.Equal(holders, wantHolders) {
-			t.Errorf("addresses from %s: got %v, want %v", from, holders, wantHolders)
+		if got, want := tellHolders(holders), tellHolders(wantHolders); got != want {
+			t.Errorf("addresses from %s: got %v, want %v", from, got, want)
 		}
 	}
 	if _, ok := s.Namespace("nowhere"); ok {

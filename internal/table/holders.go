@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/coredns-registry/registry/service"
 
@@ -20,40 +21,65 @@ type Holder struct {
 // of an index is. Most addresses are one instance's, and take no more than a place in an
 // index.
 type holders struct {
-	sole   index[netip.Addr, *Instance] // of one instance and nobody else
-	shared index[netip.Addr, *sharers]  // of all others
+	sole   index[netip.Addr, sole]     // of one instance and nobody else
+	shared index[netip.Addr, *sharers] // of all others
 }
 
-// holder is who an address belongs to, without a copy of the name.
-type holder struct {
-	service  *service.Name
-	instance *Instance // nil for a cluster IP
+// sole is an address, and of which service the instance is that has it. It has no pointer in
+// it: which instance that is the service's view tells.
+type sole struct {
+	addr    [16]byte
+	service uint64 // the hash of its name
 }
 
-func heldBy(i *Instance) holder { return holder{i.name, i} }
+// is reports whether it is that address. No address in a table is an IPv4-mapped IPv6 address,
+// in the form of which those of IPv4 are kept here.
+func (s sole) is(addr netip.Addr) bool { return s.addr == addr.As16() }
 
-func (h holder) id() string {
-	if h.instance == nil {
-		return ""
+// Holders yields who holds an address, in order of service and id.
+func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
+	return func(yield func(Holder) bool) {
+		if i := s.SoleHolder(addr); i != nil {
+			yield(Holder{i.Name(), i})
+		} else if all := s.holders.shared.get(hash(addr), addr); all != nil {
+			all.all(func(id service.ID) bool {
+				if id.ID == "" {
+					return yield(Holder{Service: id.Name})
+				}
+				return yield(Holder{id.Name, s.Instance(id)})
+			})
+		}
 	}
-	return h.instance.id
 }
 
-// compare orders holders by the names of their services, then by their ids.
-func (h holder) compare(with holder) int {
-	return cmp.Or(h.service.Compare(*with.service), cmp.Compare(h.id(), with.id()))
+// SoleHolder returns the instance that an address belongs to, if it belongs to nobody else.
+func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance { return s.soleHolder(addr, (*View).having) }
+
+func (s *Snapshot) soleHolder(addr netip.Addr, having func(*View, netip.Addr) *Instance) *Instance {
+	found := s.holders.sole.get(hash(addr), addr)
+	if found == (sole{}) {
+		return nil
+	}
+	for v := range s.services.hashed(found.service) {
+		if i := having(v, addr); i != nil {
+			return i
+		}
+	}
+	return nil
 }
 
-// is reports whether the address is one of the instance's: it is found by each.
-func (i *Instance) is(addr netip.Addr) bool { return slices.Contains(i.Addresses, addr) }
-
-// of yields who holds an address, in order of service and id.
-func (hs *holders) of(addr netip.Addr, yield func(Holder) bool) {
-	hash := hash(addr)
-	if i := hs.sole.get(hash, addr); i != nil {
-		yield(Holder{*i.name, i})
-	} else if s := hs.shared.get(hash, addr); s != nil {
-		s.all(func(h holder) bool { return yield(Holder{*h.service, h.instance}) })
+// Addresses yields who holds which address, in order of address and then as Holders does,
+// from the first address that is not before from. It looks at all there are and puts them
+// into order first: for one address there is Holders.
+func (s *Snapshot) Addresses(from netip.Addr) func(yield func(netip.Addr, Holder) bool) {
+	return func(yield func(netip.Addr, Holder) bool) {
+		for _, addr := range s.holders.addresses(from) {
+			for h := range s.Holders(addr) {
+				if !yield(addr, h) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -66,68 +92,78 @@ func (hs *holders) addresses(from netip.Addr) []netip.Addr {
 			addrs = append(addrs, addr)
 		}
 	}
-	for i := range hs.sole.all {
-		for _, addr := range i.Addresses { // as often as it is there
-			add(addr)
-		}
+	for e := range hs.sole.all {
+		add(netip.AddrFrom16(e.addr).Unmap())
 	}
-	for s := range hs.shared.all {
-		add(s.addr)
+	for e := range hs.shared.all {
+		add(e.addr)
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
-	return slices.Compact(addrs)
+	return addrs
 }
 
-// add notes that an address belongs to a holder, in the place of the one of the same name
-// and id if there is one.
-func (hs *holders) add(revision uint64, addr netip.Addr, h holder) {
+// hold notes that an address belongs to an instance, or to a service by its cluster IP, which
+// it did not before. The instance is not in the snapshot yet, or no other after it in order is
+// noted.
+func (s *Snapshot) hold(addr netip.Addr, by service.ID) {
 	hash := hash(addr)
-	if s := hs.shared.get(hash, addr); s != nil {
-		hs.shared.set(revision, hash, addr, s.with(h))
+	if others := s.holders.shared.get(hash, addr); others != nil {
+		s.holders.shared.set(s.made, hash, addr, others.with(by))
 		return
 	}
-	was := hs.sole.get(hash, addr)
+	was := s.soleHolder(addr, (*View).search)
 	switch {
-	case h.instance != nil && (was == nil || was.ID() == h.instance.ID()):
-		hs.sole.set(revision, hash, addr, h.instance)
+	case was == nil && by.ID != "":
+		s.holders.holdAlone(s.made, addr, by.Name)
 	case was == nil:
-		hs.shared.set(revision, hash, addr, &sharers{addr: addr, few: []holder{h}})
+		s.holders.shared.set(s.made, hash, addr, &sharers{addr: addr, few: []service.ID{by.Clone()}})
 	default:
-		hs.sole.delete(revision, hash, addr)
-		s := &sharers{addr: addr, few: []holder{heldBy(was)}}
-		hs.shared.set(revision, hash, addr, s.with(h))
+		s.holders.sole.delete(s.made, hash, addr)
+		shared := &sharers{addr: addr, few: []service.ID{was.ID().Clone()}}
+		s.holders.shared.set(s.made, hash, addr, shared.with(by))
 	}
 }
 
-// remove notes that an address belongs to a holder no longer.
-func (hs *holders) remove(revision uint64, addr netip.Addr, h holder) {
+func (hs *holders) holdAlone(revision uint64, addr netip.Addr, name service.Name) {
+	hs.sole.set(revision, hash(addr), addr, sole{addr.As16(), hash(name)})
+}
+
+// release notes that an address belongs to an instance, or to a service by its cluster IP, no
+// longer.
+func (hs *holders) release(revision uint64, addr netip.Addr, by service.ID) {
 	hash := hash(addr)
 	s := hs.shared.get(hash, addr)
 	if s == nil {
 		hs.sole.delete(revision, hash, addr)
 		return
 	}
-	s = s.without(h)
+	s = s.without(by)
 	switch {
-	case s.len() > 1 || s.len() == 1 && s.few[0].instance == nil:
+	case s.len() > 1 || s.len() == 1 && s.few[0].ID == "":
 		hs.shared.set(revision, hash, addr, s)
 		return
 	case s.len() == 1:
-		hs.sole.set(revision, hash, addr, s.few[0].instance)
+		hs.holdAlone(revision, addr, s.few[0].Name)
 	}
 	hs.shared.delete(revision, hash, addr)
 }
 
-// sharers are the holders of one address, in order. They are never changed.
+// sharers are the holders of one address, in order; the ID of a service that has it as a cluster
+// IP is empty. They are never changed.
 type sharers struct {
 	addr netip.Addr
-	few  []holder
-	many *btree.BTreeG[holder] // in the place of few where there are more: thousands may be
+	few  []service.ID
+	many *btree.BTreeG[service.ID] // in the place of few where there are more: thousands may be
 }
 
 const mostFew = 32
 
 func (s *sharers) is(addr netip.Addr) bool { return s.addr == addr }
+
+// compare orders holders by the names of their services, then by their ids.
+func compare(a, b service.ID) int {
+	return cmp.Or(a.Name.Compare(b.Name), strings.Compare(a.ID, b.ID))
+}
 
 func (s *sharers) len() int {
 	if s.many != nil {
@@ -136,50 +172,51 @@ func (s *sharers) len() int {
 	return len(s.few)
 }
 
-func (s *sharers) all(yield func(holder) bool) {
+func (s *sharers) all(yield func(service.ID) bool) {
 	if s.many != nil {
 		s.many.Scan(yield)
 		return
 	}
-	for _, h := range s.few {
-		if !yield(h) {
+	for _, id := range s.few {
+		if !yield(id) {
 			return
 		}
 	}
 }
 
-// with returns the holders with one more, or with another of the same name and id.
-func (s *sharers) with(h holder) *sharers {
+// with returns the holders with one more.
+func (s *sharers) with(id service.ID) *sharers {
+	id = id.Clone()
 	if s.many != nil {
 		many := s.many.Copy()
-		many.Set(h)
+		many.Set(id)
 		return &sharers{addr: s.addr, many: many}
 	}
-	at, known := slices.BinarySearchFunc(s.few, h, holder.compare)
+	at, known := slices.BinarySearchFunc(s.few, id, compare)
 	after := s.few[at:]
 	if known {
 		after = after[1:]
 	}
-	few := slices.Concat(s.few[:at], []holder{h}, after)
+	few := slices.Concat(s.few[:at], []service.ID{id}, after)
 	if len(few) <= mostFew {
 		return &sharers{addr: s.addr, few: few}
 	}
-	many := newTree(func(a, b holder) bool { return a.compare(b) < 0 })
-	for _, h := range few {
-		many.Load(h)
+	many := newTree(func(a, b service.ID) bool { return compare(a, b) < 0 })
+	for _, id := range few {
+		many.Load(id)
 	}
 	return &sharers{addr: s.addr, many: many}
 }
 
 // without returns the holders without one.
-func (s *sharers) without(h holder) *sharers {
+func (s *sharers) without(id service.ID) *sharers {
 	if s.many == nil {
-		return &sharers{addr: s.addr, few: slices.DeleteFunc(slices.Clone(s.few), func(with holder) bool {
-			return h.compare(with) == 0
+		return &sharers{addr: s.addr, few: slices.DeleteFunc(slices.Clone(s.few), func(with service.ID) bool {
+			return id == with
 		})}
 	}
 	many := s.many.Copy()
-	many.Delete(h)
+	many.Delete(id)
 	if many.Len() > mostFew/2 {
 		return &sharers{addr: s.addr, many: many}
 	}

@@ -92,6 +92,21 @@ func (x *index[K, E]) get(hash uint64, key K) (none E) {
 	return none
 }
 
+// hashed yields the entries whose keys have that hash: hardly ever more than one.
+func (x *index[K, E]) hashed(hash uint64) func(yield func(E) bool) {
+	return func(yield func(E) bool) {
+		if x.len == 0 {
+			return
+		}
+		n := x.number(hash)
+		for _, s := range x.root[n/rootStep].leaves[n/leafWidth%branchWidth].buckets[n%leafWidth] {
+			if s.hash == hash && !yield(s.entry) {
+				return
+			}
+		}
+	}
+}
+
 // set places an entry, in the place of the one of the same key if there is one.
 func (x *index[K, E]) set(revision, hash uint64, key K, entry E) {
 	if x.buckets == 0 {

@@ -12,38 +12,38 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// A service's instances differ in little: what they say alike is in memory once, and
-// nothing is of the request that it came in.
+// Instances differ in little: what they say alike is in memory once, those of one service and
+// of others, and nothing is of the request that it came in.
 func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 	request := strings.Repeat("prod web web-1 ", 100)
-	portOf := func(id string) uint16 {
+	adminOf := func(id string) uint16 {
 		if id == "web-3" {
-			return 81
+			return 91
 		}
-		return 80
+		return 90
 	}
-	made := func(id string) *Instance {
+	made := func(name, id string) *Instance {
 		return static(service.ID{
-			Name: service.Name{Namespace: request[:4], Service: request[5:8]},
+			Name: service.Name{Namespace: request[:4], Service: name},
 			ID:   strings.Clone(id),
 		}, service.Instance{
 			Hostname: strings.Clone(id),
-			Ports:    []service.Port{{Name: "http", Protocol: service.TCP, Number: portOf(id)}},
+			Ports:    []service.Port{{Name: "http", Protocol: service.TCP, Number: 80}, {Name: "admin", Protocol: service.TCP, Number: adminOf(id)}},
 			Metadata: service.Metadata{{Key: "version", Value: "1"}},
 			Zone:     strings.Clone("eu-west"),
 			Owner:    strings.Clone("team"),
 		})
 	}
-	first := made("web-1")
+	first := made(request[5:8], "web-1")
 	first.id = request[9:14]
 
 	var b Builder
 	d := Empty(1).Edit()
-	for _, i := range []*Instance{first, made("web-2"), made("web-0"), made("web-3"), made("web-1")} {
+	for _, i := range []*Instance{first, made("web", "web-2"), made("web", "web-0"), made("db", "web-0"), made("web", "web-3"), made("web", "web-1")} {
 		d.Put(i)
 	}
-	for _, id := range []string{"web-1", "web-2", "web-0", "web-3"} {
-		b.Put(made(id))
+	for _, i := range []*Instance{made("db", "web-0"), made("web", "web-1"), made("web", "web-2"), made("web", "web-0"), made("web", "web-3")} {
+		b.Put(i)
 	}
 	drafted, _ := d.Done()
 	name := service.Name{Namespace: "prod", Service: "web"}
@@ -53,22 +53,19 @@ func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 			t.Errorf("%s: the two parts of the name lie apart", made)
 		}
 		is := s.Instance(service.ID{Name: name, ID: "web-1"})
-		for i := range s.InstancesOf(name) {
+		for i := range s.Instances() {
 			same := map[string]bool{
-				"name":      i.name == is.name,
-				"namespace": unsafe.StringData(i.name.Namespace) == unsafe.StringData(view.Namespace),
-				"traits":    i.traits == is.traits,
-				"ports":     &i.Ports[0] == &is.Ports[0],
-				"metadata":  &i.Metadata[0] == &is.Metadata[0],
-				"zone":      unsafe.StringData(i.Zone) == unsafe.StringData(is.Zone),
-				"owner":     unsafe.StringData(i.Owner) == unsafe.StringData(is.Owner),
+				"traits":   i.traits == is.traits,
+				"metadata": &i.Metadata[0] == &is.Metadata[0],
+				"zone":     unsafe.StringData(i.Zone) == unsafe.StringData(is.Zone),
+				"owner":    unsafe.StringData(i.Owner) == unsafe.StringData(is.Owner),
 			}
 			for what, got := range same {
-				if want := what != "ports" && what != "traits" || i.id != "web-3"; got != want {
+				if want := what != "traits" || i.id != "web-3"; got != want {
 					t.Errorf("%s, %s: shares its %s: %v, want %v", made, i.id, what, got, want)
 				}
 			}
-			if got, want := i.Ports[0].Number, portOf(i.id); got != want {
+			if got, want := i.Ports[1].Number, adminOf(i.id); got != want {
 				t.Errorf("%s, %s: got port %d, want %d", made, i.id, got, want)
 			}
 			for _, s := range []string{i.id, i.name.Namespace, i.name.Service} {
@@ -77,9 +74,9 @@ func TestInstancesShareWhatTheySayAlike(t *testing.T) {
 					t.Errorf("%s, %s: %q is a part of the request", made, i.id, s)
 				}
 			}
-		}
-		if made == "drafted" && unsafe.StringData(is.Hostname) != unsafe.StringData(is.id) {
-			t.Errorf("%s: the hostname, which is the id, is another string", made)
+			if unsafe.StringData(i.Hostname) != unsafe.StringData(i.id) {
+				t.Errorf("%s, %s: the hostname, which is the id, is another string", made, i.id)
+			}
 		}
 	}
 }
@@ -106,14 +103,23 @@ func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
 		if got := i.RegisteredAt(); !got.Equal(tc.registered) || got.IsZero() != tc.registered.IsZero() || got.Location() != time.UTC {
 			t.Errorf("%s: registered at %s, want %s", tc.sentence, got, tc.registered)
 		}
-		until, leased := i.Lease().Deadline()
+		if i.Lease() != nil {
+			t.Errorf("%s: it has a lease and is in no table", tc.sentence)
+		}
+		d := Empty(1).Edit()
+		d.Put(i)
+		s, _ := d.Done()
+		is := s.Instance(id)
+		if told(is) != told(i) || is.Lease() != i.Lease() {
+			t.Errorf("%s: put there as %s, got %s", tc.sentence, told(i), told(is))
+		}
+		until, leased := is.Lease().Deadline()
 		if want := lease.Time(37 * time.Second); leased != (tc.seconds > 0) || leased && (until != want) {
 			t.Errorf("%s: leased %v until %d, want %d", tc.sentence, leased, until, want)
 		}
-		var wheel lease.Wheel[*Instance]
-		wheel.Add(i)
-		if due := wheel.Due(until, 1); (len(due) == 1) != leased || leased && due[0].ID() != id {
-			t.Errorf("%s: the lease that ended was that of %v", tc.sentence, due)
+		s.Leases().Add(is.Lease())
+		if due := s.Leases().Due(until, 1); (len(due) == 1) != leased || leased && s.leased(due[0]).ID() != id {
+			t.Errorf("%s: %d leases ended", tc.sentence, len(due))
 		}
 	}
 }
@@ -140,10 +146,10 @@ func TestPuttingACopyChangesNothingPublished(t *testing.T) {
 	is := *was
 	is.Status = service.Down
 	s := put(put(gone, other), &is)
-	if is.name != other.name || unsafe.StringData(is.Zone) != unsafe.StringData(other.Zone) {
-		t.Error("the copy shares nothing with the instance beside it")
+	if unsafe.StringData(is.Zone) != unsafe.StringData(traits.Zone) {
+		t.Error("the copy shares nothing with what was there")
 	}
-	if was.traits != traits || unsafe.StringData(traits.Zone) != unsafe.StringData(own.Zone) || was.name == is.name {
+	if was.traits != traits || unsafe.StringData(traits.Zone) != unsafe.StringData(own.Zone) {
 		t.Error("the instance that was published has changed")
 	}
 	if got := s.Instance(at("web-2")); got.Owner != "a" || got.Zone != "eu-west" || got.Status != service.Down || was.Status != service.Up {

@@ -8,10 +8,6 @@
 package table
 
 import (
-	"net/netip"
-	"slices"
-	"strings"
-
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
@@ -22,6 +18,9 @@ import (
 type Snapshot struct {
 	Revision uint64
 	made     uint64 // the first revision of those that were drafted together: what it copied is theirs
+
+	leases *lease.Wheel // of all instances, of every snapshot that came of the first
+	alike  *alike       // for whoever makes the next
 
 	instances int // how many there are
 	aliases   int // services that are another name
@@ -40,45 +39,41 @@ type View struct {
 	Definition *service.Definition // nil where none was given
 	Revision   uint64              // of the last change of the service or an instance
 
-	instances []*Instance // in order of id, whatever their status
-	prepared  prepared
+	leases   *lease.Wheel
+	runs     runs   // whatever their status
+	one      [1]run // all of runs where there are no more, as is the rule
+	prepared prepared
 }
 
 // Len returns how many instances the service has.
-func (v *View) Len() int { return len(v.instances) }
+func (v *View) Len() int { return v.runs.len() }
 
-// Instances yields the service's instances in order of id, each with its number: how many
-// stand before it.
-func (v *View) Instances() func(yield func(int, *Instance) bool) { return slices.All(v.instances) }
-
-// At returns the instance of that number.
-func (v *View) At(number int) *Instance { return v.instances[number] }
-
-// Lease returns the lease of the instance of that number; nil where it is static.
-func (v *View) Lease(number int) *lease.Lease { return v.instances[number].Lease() }
-
-// find returns where the instance of that id is among the service's, or would be.
-func (v *View) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(v.instances, id, func(i *Instance, id string) int {
-		return strings.Compare(i.id, id)
-	})
-}
-
-// nameToShare returns the service's name where its instances have it: not the view's own,
-// which they would keep alive.
-func (v *View) nameToShare() *service.Name {
-	if len(v.instances) > 0 {
-		return v.instances[0].name
+// Instances yields the service's instances in order of id.
+func (v *View) Instances(yield func(*Instance) bool) {
+	for _, r := range v.runs {
+		for n := range r.entries {
+			if !yield(v.read(r.block, n)) {
+				return
+			}
+		}
 	}
-	name := v.Name
-	return &name
 }
 
-// beside returns some of the instances around a place among them: to look at all would
-// cost more than it saves.
-func (v *View) beside(at int) []*Instance {
-	const few = 4
-	return v.instances[max(at-few, 0):min(at+few, len(v.instances))]
+// At returns the instance of that number: as many stand before it, in order of id.
+func (v *View) At(number int) *Instance { return v.read(v.runs.at(number)) }
+
+// Leases returns what the leases of the service's instances are found in.
+func (v *View) Leases() *lease.Wheel { return v.leases }
+
+func (v *View) read(b *block, n int) *Instance { return b.read(n, v.Name, v.leases) }
+
+// instance returns the instance of that id, nil where there is none.
+func (v *View) instance(id string) *Instance {
+	r, at, ok := v.runs.find(id)
+	if !ok {
+		return nil
+	}
+	return v.read(v.runs[r].block, at)
 }
 
 // Type returns what the service's own name leads to.
@@ -119,8 +114,10 @@ type Namespace struct {
 // Add counts a service, with its instances.
 func (n *Namespace) Add(v *View) {
 	n.Services++
-	for _, i := range v.instances {
-		n.count(i.Status, 1)
+	for _, r := range v.runs {
+		for e := range r.entries {
+			n.count(r.entries[e].status, 1)
+		}
 	}
 }
 
@@ -145,6 +142,8 @@ func (v *View) is(name service.Name) bool { return v.Name == name }
 func Empty(revision uint64) *Snapshot {
 	return &Snapshot{
 		Revision:   revision,
+		leases:     new(lease.Wheel),
+		alike:      new(alike),
 		names:      newTree(func(a, b service.Name) bool { return a.Compare(b) < 0 }),
 		namespaces: newTree(func(a, b Namespace) bool { return a.Name < b.Name }),
 	}
@@ -167,11 +166,33 @@ func (s *Snapshot) Instance(id service.ID) *Instance {
 	if v == nil {
 		return nil
 	}
-	n, ok := v.find(id.ID)
-	if !ok {
-		return nil
+	return v.instance(id.ID)
+}
+
+// Leases returns the wheel that the leases of all instances are made on, those of earlier and
+// later snapshots too.
+func (s *Snapshot) Leases() *lease.Wheel { return s.leases }
+
+// Forget has all forgotten that was prepared of the service whose instance has a lease: see
+// [View.Forget].
+func (s *Snapshot) Forget(l *lease.Lease) {
+	for v := range s.services.hashed(l.Owner()) {
+		v.Forget()
 	}
-	return v.instances[n]
+}
+
+// leased returns the instance that has a lease; nil where there is none.
+func (s *Snapshot) leased(l *lease.Lease) *Instance {
+	for v := range s.services.hashed(l.Owner()) {
+		for _, r := range v.runs {
+			for n := range r.entries {
+				if r.entries[n].lease == l.Number() {
+					return v.read(r.block, n)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Namespace returns the namespace of that name; false where it holds no service.
@@ -197,7 +218,7 @@ func (s *Snapshot) Services(from service.Name) func(yield func(*View) bool) {
 func (s *Snapshot) Instances() func(yield func(*Instance) bool) {
 	return func(yield func(*Instance) bool) {
 		for v := range s.Services(service.Name{}) {
-			for _, i := range v.instances {
+			for i := range v.Instances {
 				if !yield(i) {
 					return
 				}
@@ -209,39 +230,8 @@ func (s *Snapshot) Instances() func(yield func(*Instance) bool) {
 // InstancesOf yields the instances of a service in order of id.
 func (s *Snapshot) InstancesOf(name service.Name) func(yield func(*Instance) bool) {
 	return func(yield func(*Instance) bool) {
-		v := s.Service(name)
-		if v == nil {
-			return
-		}
-		for _, i := range v.instances {
-			if !yield(i) {
-				return
-			}
-		}
-	}
-}
-
-// Holders yields who holds an address, in order of service and id.
-func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
-	return func(yield func(Holder) bool) { s.holders.of(addr, yield) }
-}
-
-// SoleHolder returns the instance that an address belongs to, if it belongs to nobody else.
-func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance {
-	return s.holders.sole.get(hash(addr), addr)
-}
-
-// Addresses yields who holds which address, in order of address and then as Holders does,
-// from the first address that is not before from. It looks at all there are and puts them
-// into order first: for one address there is Holders.
-func (s *Snapshot) Addresses(from netip.Addr) func(yield func(netip.Addr, Holder) bool) {
-	return func(yield func(netip.Addr, Holder) bool) {
-		for _, addr := range s.holders.addresses(from) {
-			for h := range s.Holders(addr) {
-				if !yield(addr, h) {
-					return
-				}
-			}
+		if v := s.Service(name); v != nil {
+			v.Instances(yield)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func describeService(b *strings.Builder, name service.Name, revision uint64, d *
 }
 
 func describeInstance(b *strings.Builder, i *Instance) {
-	fmt.Fprintf(b, "\t%s is %p at %d: %s, addresses %v\n", i.ID(), i, i.Revision, i.Status, i.Addresses)
+	fmt.Fprintf(b, "\t%s\n", told(i))
 }
 
 func describeNamespace(b *strings.Builder, n Namespace) {
@@ -198,5 +198,37 @@ func describeNamespace(b *strings.Builder, n Namespace) {
 }
 
 func describeHolder(b *strings.Builder, h held) {
-	fmt.Fprintf(b, "%s belongs to %s, instance %p\n", h.addr, h.Service, h.Instance)
+	fmt.Fprintf(b, "%s belongs to %s, %s\n", h.addr, h.Service, told(h.Instance))
+}
+
+// told writes down all that an instance says.
+func told(i *Instance) string {
+	if i == nil {
+		return "no instance"
+	}
+	said := i.Said()
+	weight := "no weight"
+	if said.Weight != nil {
+		weight = fmt.Sprint(*said.Weight)
+	}
+	said.Weight = nil
+	return fmt.Sprintf("%s at %d, registered %s, leased %v, %s: %+v", i.ID(), i.Revision, i.RegisteredAt(), i.Lease() != nil, weight, said)
+}
+
+// tell writes down some instances.
+func tell(instances []*Instance) string {
+	var b strings.Builder
+	for _, i := range instances {
+		fmt.Fprintln(&b, told(i))
+	}
+	return b.String()
+}
+
+// tellHolders writes down some holders of addresses.
+func tellHolders(holders []held) string {
+	var b strings.Builder
+	for _, h := range holders {
+		describeHolder(&b, h)
+	}
+	return b.String()
 }
