@@ -102,6 +102,7 @@ func (e *endpoint) run() {
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Expire) })
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
 	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
+	e.running.Go(func() { holdStack(ctx) })
 }
 
 // storeWithin is how long the store may take to keep the last changes when the endpoint
