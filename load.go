@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/store"
@@ -19,11 +18,6 @@ const revisionsApart = 1 << 20
 // progressEvery is how often a load that takes long says how far it is.
 const progressEvery = time.Second
 
-// heapGrowth is by how many percent the heap may grow between two collections while the
-// table is loaded. Nearly all that a load allocates stays: with the usual 100 a third of
-// its time goes into finding that out, and what is left over then is less than a tenth.
-const heapGrowth = 400
-
 // errStopped ends a load that nobody waits for any more.
 var errStopped = errors.New("the registry is being closed")
 
@@ -32,7 +26,7 @@ func (r *Registry) stopLoading() { r.stopped.Store(true) }
 // load fills the table from the store. Until it returns the registry answers nothing.
 // Leases begin anew at their full length: who could not be heard has missed nothing.
 func (r *Registry) load() error {
-	defer collectLess()()
+	defer collectLess(growthWhileLoading)()
 	var b table.Builder
 	began := r.now()
 	said, objects := began, 0
@@ -71,19 +65,6 @@ func (r *Registry) load() error {
 	_, services, instances := s.Totals()
 	log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
 	return nil
-}
-
-// collectLess has the heap grow by heapGrowth until what it returns is called. It leaves
-// alone what is more already: the operator's will, or that of another load, which ends it.
-func collectLess() (end func()) {
-	was := debug.SetGCPercent(heapGrowth)
-	switch {
-	case was < 0 || was > heapGrowth:
-		debug.SetGCPercent(was)
-	case was < heapGrowth:
-		return func() { debug.SetGCPercent(was) }
-	}
-	return func() {}
 }
 
 // revive makes an instance of what the store has of it.

@@ -18,8 +18,9 @@ import (
 var open = &endpoints{byListen: make(map[string]*endpoint)}
 
 type endpoints struct {
-	mu       sync.Mutex
-	byListen map[string]*endpoint
+	mu             sync.Mutex
+	byListen       map[string]*endpoint
+	collectUsually func() // undoes what was set while there is an endpoint; nil while there is none
 }
 
 // holder is a server block that uses an endpoint.
@@ -51,6 +52,7 @@ func (o *endpoints) acquire(g *generation, h *Handler, config *Config) error {
 			return err
 		}
 		o.byListen[config.Listen] = e
+		o.paceCollector()
 	}
 	h.registry.Store(e.registry)
 	e.holders = append(e.holders, &holder{g, h, config})
@@ -119,7 +121,21 @@ func (o *endpoints) drop(match func(*holder) bool) error {
 	for _, guard := range gone {
 		closeGuard(guard)
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.paceCollector()
 	return errs
+}
+
+// paceCollector has garbage collected less often while an endpoint is open. The caller holds mu.
+func (o *endpoints) paceCollector() {
+	switch {
+	case len(o.byListen) > 0 && o.collectUsually == nil:
+		o.collectUsually = collectLessWhileOpen()
+	case len(o.byListen) == 0 && o.collectUsually != nil:
+		o.collectUsually()
+		o.collectUsually = nil
+	}
 }
 
 // unheld returns the guards of generations that held the endpoint before and do not now.

@@ -1,0 +1,69 @@
+package registry
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"testing"
+)
+
+// However many tables are loaded at once, the collector is as it was afterwards.
+func TestALoadLeavesTheCollectorAsItWas(t *testing.T) {
+	operators := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(operators)
+	for _, tc := range []struct {
+		sentence        string
+		is, while, then int
+	}{
+		{"as usual", 100, growthWhileLoading, 100},
+		{"more often than usual", 20, growthWhileLoading, 20},
+		{"as seldom as a load has it", growthWhileLoading, growthWhileLoading, growthWhileLoading},
+		{"less often", 1000, 1000, 1000},
+		{"never", -1, -1, -1},
+	} {
+		debug.SetGCPercent(tc.is)
+		first := collectLess(growthWhileLoading)
+		second := collectLess(growthWhileLoading)
+		while := debug.SetGCPercent(tc.is)
+		debug.SetGCPercent(while)
+		first()
+		second()
+		if then := debug.SetGCPercent(100); while != tc.while || then != tc.then {
+			t.Errorf("%s: %d while it loads and %d then, want %d and %d", tc.sentence, while, then, tc.while, tc.then)
+		}
+	}
+}
+
+// Garbage is collected less often while there is a table, unless the operator has said how often.
+func TestTheCollectorIsTheOperators(t *testing.T) {
+	operators := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(operators)
+	for _, tc := range []struct {
+		sentence  string
+		said      string // in GOGC
+		is, while int
+	}{
+		{"nobody has said anything", "", 100, growthWhileOpen},
+		{"the operator has, more often", "50", 50, 50},
+		{"less often", "800", 800, 800},
+		{"as usual", "100", 100, 100},
+	} {
+		t.Setenv("GOGC", tc.said)
+		debug.SetGCPercent(tc.is)
+		all := endpoints{byListen: make(map[string]*endpoint)}
+		var percents []int
+		for _, open := range []int{1, 2, 1, 0} {
+			clear(all.byListen)
+			for n := range open {
+				all.byListen[fmt.Sprint(n)] = nil
+			}
+			all.paceCollector()
+			percent := debug.SetGCPercent(-1)
+			debug.SetGCPercent(percent)
+			percents = append(percents, percent)
+		}
+		if want := []int{tc.while, tc.while, tc.while, tc.is}; !slices.Equal(percents, want) {
+			t.Errorf("%s: got %v, want %v", tc.sentence, percents, want)
+		}
+	}
+}
