@@ -70,16 +70,18 @@ func (b *Builder) Done(revision uint64) *Snapshot {
 	}
 	// Sorted names go into their tree at its end, without a search.
 	views := b.merge()
+	var namespace *namespace
 	for _, view := range views {
 		view.Revision, view.leases = revision, s.leases
 		s.instances += view.Len()
 		s.aliases += aliases(view.Definition)
 		s.services.set(revision, hash(view.Name), view.Name, view)
 		s.names.Load(view.Name)
-		n, _ := s.namespaces.Get(Namespace{Name: view.Namespace})
-		n.Name = view.Namespace
-		n.Add(view)
-		s.namespaces.Set(n)
+		if namespace == nil || namespace.Name != view.Namespace {
+			namespace = newNamespace(view.Namespace)
+			s.namespaces.Load(namespace)
+		}
+		namespace.Add(view)
 	}
 	for _, view := range views {
 		if view.Definition != nil {

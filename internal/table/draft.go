@@ -14,6 +14,7 @@ type Draft struct {
 	next   *Snapshot
 	base   *Snapshot
 	events []Event
+	sought namespace // kept, to look for others by
 }
 
 // Event is one thing that a transaction did, as watchers are told it.
@@ -238,12 +239,18 @@ func (d *Draft) dropService(view *View) {
 
 // inNamespace changes a namespace's counts. A namespace with nothing in it is gone.
 func (d *Draft) inNamespace(name string, change func(*Namespace)) {
-	n, _ := d.next.namespaces.Get(Namespace{Name: name})
-	n.Name = name
-	change(&n)
-	if n == (Namespace{Name: name}) {
-		d.next.namespaces.Delete(n)
-		return
+	d.sought.Name = name
+	n, ok := d.next.namespaces.Get(&d.sought)
+	if !ok || n.made != d.next.made {
+		own := newNamespace(name)
+		if ok {
+			own.Namespace = n.Namespace
+		}
+		n, own.made = own, d.next.made
+		d.next.namespaces.Set(n)
 	}
-	d.next.namespaces.Set(n)
+	change(&n.Namespace)
+	if n.Namespace == (Namespace{Name: n.Name}) {
+		d.next.namespaces.Delete(n)
+	}
 }

@@ -32,6 +32,8 @@ type sole struct {
 	service uint64 // the hash of its name
 }
 
+func newSole(addr netip.Addr, name service.Name) sole { return sole{addr.As16(), hash(name)} }
+
 // is reports whether it is that address. No address in a table is an IPv4-mapped IPv6 address,
 // in the form of which those of IPv4 are kept here.
 func (s sole) is(addr netip.Addr) bool { return s.addr == addr.As16() }
@@ -53,14 +55,18 @@ func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 }
 
 // SoleHolder returns the instance that an address belongs to, if it belongs to nobody else.
-func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance { return s.soleHolder(addr, (*View).having) }
-
-func (s *Snapshot) soleHolder(addr netip.Addr, having func(*View, netip.Addr) *Instance) *Instance {
+func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance {
 	found := s.holders.sole.get(hash(addr), addr)
 	if found == (sole{}) {
 		return nil
 	}
-	for v := range s.services.hashed(found.service) {
+	return s.holder(found, (*View).having)
+}
+
+// holder returns the instance that has an address, as having finds it in a service.
+func (s *Snapshot) holder(of sole, having func(*View, netip.Addr) *Instance) *Instance {
+	addr := netip.AddrFrom16(of.addr).Unmap()
+	for v := range s.services.hashed(of.service) {
 		if i := having(v, addr); i != nil {
 			return i
 		}
@@ -106,26 +112,26 @@ func (hs *holders) addresses(from netip.Addr) []netip.Addr {
 // it did not before. The instance is not in the snapshot yet, or no other after it in order is
 // noted.
 func (s *Snapshot) hold(addr netip.Addr, by service.ID) {
-	hash := hash(addr)
-	if others := s.holders.shared.get(hash, addr); others != nil {
-		s.holders.shared.set(s.made, hash, addr, others.with(by))
+	hash, hs := hash(addr), &s.holders
+	if others := hs.shared.get(hash, addr); others != nil {
+		hs.shared.set(s.made, hash, addr, others.with(by))
 		return
 	}
-	was := s.soleHolder(addr, (*View).search)
-	switch {
-	case was == nil && by.ID != "":
-		s.holders.holdAlone(s.made, addr, by.Name)
-	case was == nil:
-		s.holders.shared.set(s.made, hash, addr, &sharers{addr: addr, few: []service.ID{by.Clone()}})
-	default:
-		s.holders.sole.delete(s.made, hash, addr)
-		shared := &sharers{addr: addr, few: []service.ID{was.ID().Clone()}}
-		s.holders.shared.set(s.made, hash, addr, shared.with(by))
+	alone := hs.sole.get(hash, addr)
+	if alone == (sole{}) && by.ID != "" {
+		hs.sole.set(s.made, hash, addr, newSole(addr, by.Name))
+		return
 	}
-}
-
-func (hs *holders) holdAlone(revision uint64, addr netip.Addr, name service.Name) {
-	hs.sole.set(revision, hash(addr), addr, sole{addr.As16(), hash(name)})
+	shared := &sharers{addr: addr}
+	if alone != (sole{}) {
+		was := s.holder(alone, (*View).search)
+		if was == nil {
+			return // it is listed twice by one that is about to come in
+		}
+		hs.sole.delete(s.made, hash, addr)
+		shared = shared.with(was.ID())
+	}
+	hs.shared.set(s.made, hash, addr, shared.with(by))
 }
 
 // release notes that an address belongs to an instance, or to a service by its cluster IP, no
@@ -143,7 +149,7 @@ func (hs *holders) release(revision uint64, addr netip.Addr, by service.ID) {
 		hs.shared.set(revision, hash, addr, s)
 		return
 	case s.len() == 1:
-		hs.holdAlone(revision, addr, s.few[0].Name)
+		hs.sole.set(revision, hash, addr, newSole(addr, s.few[0].Name))
 	}
 	hs.shared.delete(revision, hash, addr)
 }

@@ -28,7 +28,7 @@ type Snapshot struct {
 	// All of these share with other snapshots what did not change in between.
 	services   index[service.Name, *View]
 	names      *btree.BTreeG[service.Name] // of the services, in order
-	namespaces *btree.BTreeG[Namespace]
+	namespaces *btree.BTreeG[*namespace]
 	holders    holders
 }
 
@@ -111,6 +111,15 @@ type Namespace struct {
 	Down     int
 }
 
+// namespace is one in a snapshot. It is changed in place while it belongs to the revision that is
+// being made, else copied.
+type namespace struct {
+	made uint64
+	Namespace
+}
+
+func newNamespace(name string) *namespace { return &namespace{Namespace: Namespace{Name: name}} }
+
 // Add counts a service, with its instances.
 func (n *Namespace) Add(v *View) {
 	n.Services++
@@ -145,7 +154,7 @@ func Empty(revision uint64) *Snapshot {
 		leases:     new(lease.Wheel),
 		alike:      new(alike),
 		names:      newTree(func(a, b service.Name) bool { return a.Compare(b) < 0 }),
-		namespaces: newTree(func(a, b Namespace) bool { return a.Name < b.Name }),
+		namespaces: newTree(func(a, b *namespace) bool { return a.Name < b.Name }),
 	}
 }
 
@@ -197,13 +206,17 @@ func (s *Snapshot) leased(l *lease.Lease) *Instance {
 
 // Namespace returns the namespace of that name; false where it holds no service.
 func (s *Snapshot) Namespace(name string) (Namespace, bool) {
-	return s.namespaces.Get(Namespace{Name: name})
+	n, ok := s.namespaces.Get(newNamespace(name))
+	if !ok {
+		return Namespace{}, false
+	}
+	return n.Namespace, true
 }
 
 // Namespaces yields the namespaces in order, from the first that is not before from.
 func (s *Snapshot) Namespaces(from string) func(yield func(Namespace) bool) {
 	return func(yield func(Namespace) bool) {
-		s.namespaces.Ascend(Namespace{Name: from}, yield)
+		s.namespaces.Ascend(newNamespace(from), func(n *namespace) bool { return yield(n.Namespace) })
 	}
 }
 
