@@ -108,15 +108,15 @@ func (b *block) read(n int, name service.Name, leases *lease.Wheel) *Instance {
 	return i
 }
 
-// has reports whether the n-th instance has an address.
-func (b *block) has(n int, addr netip.Addr) bool {
+// has reports whether the n-th instance has an address, which is packed.
+func (b *block) has(n int, addr []byte) bool {
 	e := &b.entries[n]
 	_, _, addresses := b.names(e)
 	for range e.addresses {
-		var a netip.Addr
-		if a, addresses = cutAddress(addresses); a == addr {
+		if strings.HasPrefix(addresses, string(addr)) {
 			return true
 		}
+		addresses = addresses[1+addresses[0]:]
 	}
 	return false
 }
@@ -150,27 +150,65 @@ func pack(b []byte, i *Instance) (entry, []byte) {
 		b = append(b, i.Hostname...)
 	}
 	for _, addr := range i.Addresses {
-		b = append(b, uint8(addr.BitLen()/8))
-		if addr.Is4() {
-			four := addr.As4()
-			b = append(b, four[:]...)
-		} else {
-			sixteen := addr.As16()
-			b = append(b, sixteen[:]...)
-		}
+		b = packAddress(b, addr)
 	}
 	return e, b
 }
 
-// newBlock packs instances, blockLen at the most, which are in order.
-func newBlock(instances []*Instance) *block {
-	b := &block{entries: make([]entry, len(instances))}
+// packAddress appends an address: its length, and so many bytes.
+func packAddress(b []byte, addr netip.Addr) []byte {
+	if addr.Is4() {
+		four := addr.As4()
+		return append(append(b, uint8(len(four))), four[:]...)
+	}
+	sixteen := addr.As16()
+	return append(append(b, uint8(len(sixteen))), sixteen[:]...)
+}
+
+// newBlock returns an empty block with room for so many entries. Both are one piece of memory:
+// who looks for an instance finds them in one place.
+func newBlock(room int) *block {
+	var b *block
+	switch {
+	case room <= 2:
+		w := new(struct {
+			block
+			room [2]entry
+		})
+		b, w.entries = &w.block, w.room[:0]
+	case room <= 4:
+		w := new(struct {
+			block
+			room [4]entry
+		})
+		b, w.entries = &w.block, w.room[:0]
+	case room <= 12:
+		w := new(struct {
+			block
+			room [12]entry
+		})
+		b, w.entries = &w.block, w.room[:0]
+	default:
+		w := new(struct {
+			block
+			room [blockLen]entry
+		})
+		b, w.entries = &w.block, w.room[:0]
+	}
 	b.traits = b.one[:0]
+	return b
+}
+
+// packBlock packs instances, blockLen at the most, which are in order.
+func packBlock(instances []*Instance) *block {
+	b := newBlock(len(instances))
 	var room [1024]byte
 	text := room[:0]
-	for n, i := range instances {
-		b.entries[n], text = pack(text, i)
-		b.entries[n].traits = b.share(i.traits)
+	for _, i := range instances {
+		var e entry
+		e, text = pack(text, i)
+		e.traits = b.share(i.traits)
+		b.entries = append(b.entries, e)
 	}
 	b.text = string(text)
 	return b
@@ -248,8 +286,9 @@ func (b *block) prune() {
 
 // slice returns a block of some of the instances, for a revision. There is room for one more.
 func (b *block) slice(made uint64, from, to int) *block {
-	c := &block{made: made, entries: make([]entry, to-from, to-from+1)}
-	copy(c.entries, b.entries[from:to])
+	c := newBlock(to - from + 1)
+	c.made = made
+	c.entries = append(c.entries, b.entries[from:to]...)
 	if from < to {
 		begin := b.entries[from].text
 		c.text = strings.Clone(b.text[begin:b.end(to-1)])
@@ -257,7 +296,7 @@ func (b *block) slice(made uint64, from, to int) *block {
 			c.entries[n].text -= begin
 		}
 	}
-	c.traits = append(c.one[:0], b.traits...)
+	c.traits = append(c.traits, b.traits...)
 	c.prune()
 	return c
 }

@@ -54,7 +54,7 @@ func (b *Builder) view(instances []*Instance) *View {
 	view := &View{Name: instances[0].name.Clone(), leases: b.leases}
 	view.runs = view.one[:0]
 	for some := range slices.Chunk(instances, blockLen) {
-		view.runs = append(view.runs, run{view.runs.len(), newBlock(some)})
+		view.runs = append(view.runs, run{view.runs.len(), packBlock(some)})
 	}
 	return view
 }

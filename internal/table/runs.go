@@ -80,10 +80,11 @@ func (rs *runs) remove(revision uint64, r, at int) {
 	rs.count(r)
 }
 
-// own returns the block of a run, to be changed in this revision.
+// own returns the block of a run, to be changed in this revision. There is room in it for one
+// more instance.
 func (rs *runs) own(revision uint64, r int) *block {
 	b := (*rs)[r].block
-	if b.made != revision {
+	if b.made != revision || len(b.entries) == cap(b.entries) {
 		b = b.slice(revision, 0, len(b.entries))
 		(*rs)[r].block = b
 	}
