@@ -129,8 +129,8 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // Serve answers requests on the listener until the server is shut down, and then returns
 // nil. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	// The limit stands below TLS: net/http must see the TLS connections themselves.
-	l = netutil.LimitListener(l, s.options.Conns)
+	// These stand below TLS: net/http must see the TLS connections themselves.
+	l = lazyListener{netutil.LimitListener(l, s.options.Conns)}
 	if s.options.TLS != nil {
 		l = tls.NewListener(l, s.options.TLS)
 	}
