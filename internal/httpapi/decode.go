@@ -165,7 +165,7 @@ func (w *walker) addresses() []netip.Addr {
 
 // ports reads a list of ports.
 func (w *walker) ports() []service.Port {
-	var ports []service.Port
+	ports := w.lists.ports.begin()
 	w.list(func(int) {
 		p := service.Port{Protocol: service.TCP}
 		ok := w.object(&portFields, func(name string) {
@@ -185,7 +185,7 @@ func (w *walker) ports() []service.Port {
 		}
 		ports = append(ports, p)
 	})
-	return ports
+	return w.lists.ports.of(ports)
 }
 
 // protocol returns the protocol of that name, with the string that all the others of it
@@ -203,8 +203,8 @@ func protocol(s string) service.Protocol {
 }
 
 func (w *walker) metadata() service.Metadata {
-	var m service.Metadata
+	m := service.Metadata(w.lists.metadata.begin())
 	w.pairs(func(key, value string) { m = append(m, service.Pair{Key: key, Value: value}) })
 	m.Sort()
-	return m
+	return w.lists.metadata.of(m)
 }

@@ -170,7 +170,8 @@ func (w *walker) pairs(each func(name, value string)) {
 	if !w.open('{', "an object of strings") {
 		return
 	}
-	var names []string
+	var few [8]string // as many as most have
+	names := few[:0]
 	for w.more('}') {
 		quoted, err := w.decoder.ReadValue()
 		if err != nil {

@@ -23,6 +23,7 @@ type walker struct {
 	source  bytes.Buffer
 	size    int // of the body
 	words   *words
+	lists   *lists
 
 	path   []byte // of the value that is being read: "ports[0].port"
 	faults []fault
@@ -55,7 +56,7 @@ func (w *walker) reset(body []byte) {
 // the walk; which one it was the reader must know.
 func (w *walker) begin(body io.Reader) {
 	if w.decoder == nil {
-		w.decoder, w.words = new(jsontext.Decoder), new(words)
+		w.decoder, w.words, w.lists = new(jsontext.Decoder), new(words), new(lists)
 	}
 	w.decoder.Reset(body, duplicates...)
 	w.path, w.faults = w.path[:0], nil
