@@ -196,13 +196,19 @@ func challenge(wrong string) string {
 // can have the browser send requests to this machine, or to whatever its own name resolves
 // to (DNS rebinding), and the browser adds the certificates it has.
 func (g *Guard) foreign(r *http.Request) *Refusal {
-	if g.origin.Check(r) != nil || !sameOrigin(r) {
+	if fromBrowser(r) && (g.origin.Check(r) != nil || !sameOrigin(r)) {
 		return &Refusal{Code: http.StatusForbidden, Detail: "a page of another origin may not use this endpoint"}
 	}
 	if g.rules.LocalOnly && !isLocal(r.Host) {
 		return &Refusal{Code: http.StatusForbidden, Detail: fmt.Sprintf("the Host must be localhost or a loopback address, not %q: this endpoint is for this machine alone", r.Host)}
 	}
 	return nil
+}
+
+// fromBrowser reports whether a request has one of the headers that only browsers add, and that
+// say which page it is of.
+func fromBrowser(r *http.Request) bool {
+	return len(r.Header["Sec-Fetch-Site"])+len(r.Header["Origin"]) > 0
 }
 
 // sameOrigin reports whether a request is not of a page from elsewhere, by its Origin: the

@@ -119,7 +119,9 @@ func (c *call) release() {
 	if cap(out) > keptBuffer {
 		out = nil
 	}
-	c.walk.reset(nil)
+	if c.walk.size > 0 { // it holds on to the body
+		c.walk.reset(nil)
+	}
 	*c = call{in: in, out: out, walk: c.walk}
 	calls.Put(c)
 }
