@@ -70,8 +70,7 @@ type Server struct {
 	stop     sync.Once
 	stopping chan struct{} // closed when watchers are to end
 
-	mu     sync.Mutex
-	silent map[net.Conn]struct{} // on which nothing has come yet; guarded by mu
+	silent sync.Map // of net.Conn, on which nothing has come yet
 }
 
 // New returns a server of that registry. It serves nothing yet.
@@ -103,7 +102,6 @@ func New(r Registry, o Options) *Server {
 		options:           o,
 		watchWriteTimeout: watchWriteTimeout,
 		stopping:          make(chan struct{}),
-		silent:            make(map[net.Conn]struct{}),
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -158,21 +156,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // noteSilent keeps account of connections on which no request has begun: clients that dial
 // ahead leave some behind.
 func (s *Server) noteSilent(conn net.Conn, state http.ConnState) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == http.StateNew {
-		s.silent[conn] = struct{}{}
-	} else {
-		delete(s.silent, conn)
+	switch state {
+	case http.StateNew:
+		s.silent.Store(conn, nil)
+	case http.StateIdle: // it was active before that
+	default:
+		s.silent.Delete(conn)
 	}
 }
 
 // closeSilent closes connections on which no request has begun. net/http would wait five
 // seconds for one.
 func (s *Server) closeSilent() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for conn := range s.silent {
-		_ = conn.Close() // nobody has said anything that could get lost
+	for conn := range s.silent.Range {
+		_ = conn.(net.Conn).Close() // nobody has said anything that could get lost
 	}
 }
