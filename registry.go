@@ -142,8 +142,8 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 	if state == nil {
 		return service.ErrNotLoaded
 	}
-	i := state.Instance(id)
-	if i == nil || i.Lease().Ended() { // then it is nobody's any more
+	i, ok := state.Tenure(id)
+	if !ok || i.Lease.Ended() { // then it is nobody's any more
 		return service.ErrNotFound
 	}
 	if !by.Owns(i.Owner) {
@@ -152,7 +152,7 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	if !i.Lease().Renew(r.clock.Now()) {
+	if !i.Lease.Renew(r.clock.Now()) {
 		return service.ErrNotFound
 	}
 	r.metrics.renewals.Inc()

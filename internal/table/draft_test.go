@@ -201,6 +201,10 @@ func TestLooksUpByNameFromAnyPlace(t *testing.T) {
 		if got, want := s.Instance(id), is.instances[id]; told(got) != told(want) {
 			t.Errorf("%s: got %s, want %s", id, told(got), told(want))
 		}
+		tenure, ok := s.Tenure(id)
+		if i := is.instances[id]; ok != (i != nil) || ok && tenure != (Tenure{i.Revision, i.Owner, i.Lease()}) {
+			t.Errorf("%s: a heartbeat finds %+v, %v", id, tenure, ok)
+		}
 		view := s.Service(id.Name)
 		if (view != nil) != is.exists(id.Name) || view != nil && view.Definition != is.definitions[id.Name] {
 			t.Errorf("service %s: got %v", id.Name, view)

@@ -178,6 +178,29 @@ func (s *Snapshot) Instance(id service.ID) *Instance {
 	return v.instance(id.ID)
 }
 
+// Tenure is what a heartbeat must know of an instance.
+type Tenure struct {
+	Revision uint64
+	Owner    string
+	Lease    *lease.Lease // nil where it is static
+}
+
+// Tenure returns that of the instance of that id; false where there is none. It takes less than
+// to read the instance.
+func (s *Snapshot) Tenure(id service.ID) (Tenure, bool) {
+	v := s.Service(id.Name)
+	if v == nil {
+		return Tenure{}, false
+	}
+	r, at, ok := v.runs.find(id.ID)
+	if !ok {
+		return Tenure{}, false
+	}
+	b := v.runs[r].block
+	e := &b.entries[at]
+	return Tenure{e.revision, b.traits[e.traits].Owner, v.leases.Lease(e.lease)}, true
+}
+
 // Leases returns the wheel that the leases of all instances are made on, those of earlier and
 // later snapshots too.
 func (s *Snapshot) Leases() *lease.Wheel { return s.leases }
