@@ -22,7 +22,7 @@ type Limits struct {
 }
 
 var defaultLimits = Limits{
-	Instances:           2_000_000, // 1.4 GB or so
+	Instances:           2_000_000, // 1.2 GB or so
 	Services:            200_000,
 	Namespaces:          10_000,
 	InstancesPerService: 10_000,

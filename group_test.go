@@ -105,8 +105,8 @@ func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
 		}
 	}
 	w.pass(31 * time.Second)
-	if n := w.registry.State().Leases().Len(); n != 0 {
-		t.Errorf("%d leases are on the wheel, of replaced instances", n)
+	if n := w.registry.State().Leases().Made(); n != 0 {
+		t.Errorf("%d leases are left, of replaced instances", n)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 				w.load(aShelf)
 				w.pass(3 * time.Second)
 				r := w.registry
-				state, answers, leased := r.State(), w.answers(aShelfsNames...), r.State().Leases().Len()
+				state, answers, leased := r.State(), w.answers(aShelfsNames...), r.State().Leases().Made()
 				lease := state.Instance(id("prod", "web", "a")).Lease()
 				deadline, _ := lease.Deadline()
 
@@ -68,8 +68,8 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 				if got := w.answers(aShelfsNames...); !slices.Equal(got, answers) {
 					t.Errorf("answers were\n%s\nand are\n%s", strings.Join(answers, "\n"), strings.Join(got, "\n"))
 				}
-				if d, _ := lease.Deadline(); d != deadline || r.State().Leases().Len() != leased {
-					t.Errorf("a lease until %d of %d lasts until %d of %d", deadline, leased, d, r.State().Leases().Len())
+				if d, _ := lease.Deadline(); d != deadline || r.State().Leases().Made() != leased {
+					t.Errorf("a lease until %d of %d lasts until %d of %d", deadline, leased, d, r.State().Leases().Made())
 				}
 
 				w.shelf.set(kept)

@@ -422,8 +422,9 @@ func (m *model) compareTable() {
 			m.t.Errorf("%s: got %+v, want definition %+v", name, view, want)
 		}
 	}
-	if leased := m.registry.State().Leases().Len(); leased != m.twin.leased() {
-		m.t.Errorf("%d leases on the wheel, want %d", leased, m.twin.leased())
+	leases := m.registry.State().Leases()
+	if leases.Len() != m.twin.leased() || leases.Made() != leases.Len() {
+		m.t.Errorf("%d leases on the wheel of %d that were made, want %d", leases.Len(), leases.Made(), m.twin.leased())
 	}
 }
 

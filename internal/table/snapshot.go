@@ -1,9 +1,10 @@
 // Package table is the set of all services and instances, by name and by address.
 //
 // A [Snapshot] is the whole table at one revision and never changes, so readers take
-// no lock. A change is drafted on a snapshot ([Snapshot.Edit]) and yields the next one;
-// both share all that the change did not touch. A [Table] publishes snapshots one after
-// the other and lets watchers follow what changed between them.
+// no lock. Instances are kept packed, without pointers, and read one by one. A change is
+// drafted on a snapshot ([Snapshot.Edit]) and yields the next one; both share all that the
+// change did not touch. A [Table] publishes snapshots one after the other and lets watchers
+// follow what changed between them.
 // The package knows nothing of DNS, HTTP or stores.
 package table
 
