@@ -34,16 +34,19 @@ func (r *Registry) load() error {
 		if r.stopped.Load() {
 			return errStopped
 		}
-		objects++
-		if now := r.now(); now.Sub(said) >= progressEvery {
-			said = now
-			log.Infof("Loading the table: %d objects so far", objects)
+		if objects++; objects%1000 == 0 {
+			if now := r.now(); now.Sub(said) >= progressEvery {
+				said = now
+				log.Infof("Loading the table: %d objects so far", objects)
+			}
 		}
 		if o.Instance == nil {
 			b.Define(o.ID.Name, o.Definition)
 			return nil
 		}
-		b.Put(r.revive(o))
+		i := table.NewInstance(o.ID, *o.Instance, o.RegisteredAt, 0)
+		i.Revision = o.Revision
+		b.Put(i)
 		return nil
 	})
 	if err != nil {
@@ -55,21 +58,10 @@ func (r *Registry) load() error {
 	r.lane.enter()
 	defer r.lane.leave()
 	s := b.Done(revision + revisionsApart)
-	now := r.clock.Now()
-	for i := range s.Instances() {
-		i.Lease().Renew(now)
-		s.Leases().Add(i.Lease())
-	}
+	s.Leases().AddAll(r.clock.Now())
 	r.table.Open(s, true)
 	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps
 	_, services, instances := s.Totals()
 	log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
 	return nil
-}
-
-// revive makes an instance of what the store has of it.
-func (r *Registry) revive(o store.Object) *table.Instance {
-	i := table.NewInstance(o.ID, *o.Instance, o.RegisteredAt, r.clock.Now())
-	i.Revision = o.Revision
-	return i
 }

@@ -123,6 +123,19 @@ func (w *Wheel) Add(l *Lease) {
 	}
 }
 
+// AddAll puts all leases on the wheel that are not, each with its full length from now on.
+func (w *Wheel) AddAll(now Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := Number(1); n < w.unused; n++ {
+		if l := w.Lease(n); l.state == isMade && l.Renew(now) {
+			l.state = isOnWheel
+			w.on++
+			w.push(l, w.slotOf(l))
+		}
+	}
+}
+
 // Drop takes a lease off the wheel, if it is on it, and gives it up: after a while it may be
 // made again for another owner. A nil one, or one that was dropped, is no fault.
 func (w *Wheel) Drop(l *Lease, now Time) {

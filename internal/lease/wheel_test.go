@@ -310,3 +310,30 @@ func TestLeaseIsFoundByItsNumber(t *testing.T) {
 		seen[l.Number()] = true
 	}
 }
+
+func TestAllLeasesAreAddedWithTheirFullLength(t *testing.T) {
+	const s = Time(time.Second)
+	var w Wheel
+	w.AddAll(0)
+	short, long, there, gone := w.New(10*time.Second, 0, 0), w.New(time.Minute, 0, 0), w.New(20*time.Second, 0, 0), w.New(time.Second, 0, 0)
+	w.Add(there)
+	w.Drop(gone, 0)
+	w.AddAll(100 * s)
+	for _, tc := range []struct {
+		sentence string
+		lease    *Lease
+		until    Time
+	}{
+		{"a short one", short, 110 * s},
+		{"a long one", long, 160 * s},
+		{"one that was on the wheel", there, 20 * s},
+		{"one that was dropped", gone, 1 * s},
+	} {
+		if until := tc.lease.deadlineNow(); until != tc.until {
+			t.Errorf("%s lasts until %d, want %d", tc.sentence, until, tc.until)
+		}
+	}
+	if due := w.Due(110*s, math.MaxInt); len(due) != 2 || w.Len() != 1 {
+		t.Errorf("%d leases ended and %d stay, want 2 and 1", len(due), w.Len())
+	}
+}

@@ -94,18 +94,30 @@ func (b *block) read(n int, name service.Name, leases *lease.Wheel) *Instance {
 		registered: e.registered,
 		lease:      leases.Lease(e.lease),
 	}
-	var addresses string
-	i.id, i.Hostname, addresses = b.names(e)
+	i.id, i.Hostname, _ = b.names(e)
 	i.length = i.lease.Length()
 	if e.addresses > 0 {
 		i.Addresses = i.address[:0]
 	}
-	for range e.addresses {
-		var addr netip.Addr
-		addr, addresses = cutAddress(addresses)
+	for addr := range b.addresses(n) {
 		i.Addresses = append(i.Addresses, addr)
 	}
 	return i
+}
+
+// addresses yields those of the n-th instance.
+func (b *block) addresses(n int) func(yield func(netip.Addr) bool) {
+	return func(yield func(netip.Addr) bool) {
+		e := &b.entries[n]
+		_, _, left := b.names(e)
+		for range e.addresses {
+			var addr netip.Addr
+			addr, left = cutAddress(left)
+			if !yield(addr) {
+				return
+			}
+		}
+	}
 }
 
 // has reports whether the n-th instance has an address, which is packed.

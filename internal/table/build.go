@@ -64,6 +64,7 @@ func (b *Builder) view(instances []*Instance) *View {
 func (b *Builder) Done(revision uint64) *Snapshot {
 	b.pack()
 	s := Empty(revision)
+	s.made = revision
 	s.alike = &b.alike
 	if b.leases != nil {
 		s.leases = b.leases
@@ -83,18 +84,7 @@ func (b *Builder) Done(revision uint64) *Snapshot {
 		}
 		namespace.Add(view)
 	}
-	for _, view := range views {
-		if view.Definition != nil {
-			for _, addr := range view.Definition.ClusterIPs {
-				s.hold(addr, service.ID{Name: view.Name})
-			}
-		}
-		for i := range view.Instances {
-			for _, addr := range i.Addresses {
-				s.hold(addr, i.ID())
-			}
-		}
-	}
+	s.holdAll(views)
 	return s
 }
 

@@ -38,6 +38,8 @@ func newSole(addr netip.Addr, name service.Name) sole { return sole{addr.As16(),
 // in the form of which those of IPv4 are kept here.
 func (s sole) is(addr netip.Addr) bool { return s.addr == addr.As16() }
 
+func (s sole) address() netip.Addr { return netip.AddrFrom16(s.addr).Unmap() }
+
 // Holders yields who holds an address, in order of service and id.
 func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 	return func(yield func(Holder) bool) {
@@ -65,7 +67,7 @@ func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance {
 
 // holder returns the instance that has an address, as having finds it in a service.
 func (s *Snapshot) holder(of sole, having func(*View, netip.Addr) *Instance) *Instance {
-	addr := netip.AddrFrom16(of.addr).Unmap()
+	addr := of.address()
 	for v := range s.services.hashed(of.service) {
 		if i := having(v, addr); i != nil {
 			return i
@@ -99,7 +101,7 @@ func (hs *holders) addresses(from netip.Addr) []netip.Addr {
 		}
 	}
 	for e := range hs.sole.all {
-		add(netip.AddrFrom16(e.addr).Unmap())
+		add(e.address())
 	}
 	for e := range hs.shared.all {
 		add(e.addr)
@@ -132,6 +134,37 @@ func (s *Snapshot) hold(addr netip.Addr, by service.ID) {
 		shared = shared.with(was.ID())
 	}
 	hs.shared.set(s.made, hash, addr, shared.with(by))
+}
+
+// holdAll notes all addresses of all services. None is noted yet.
+func (s *Snapshot) holdAll(views []*View) {
+	type place struct{ view, number uint32 }
+	var alone []sole
+	var hashes []uint64
+	var places []place
+	for v, view := range views {
+		service := hash(view.Name)
+		for _, r := range view.runs {
+			for n := range r.entries {
+				for addr := range r.addresses(n) {
+					alone = append(alone, sole{addr.As16(), service})
+					hashes = append(hashes, hash(addr))
+					places = append(places, place{uint32(v), uint32(r.before + n)})
+				}
+			}
+		}
+	}
+	shared := s.holders.sole.fill(s.made, hashes, func(n int) (netip.Addr, sole) { return alone[n].address(), alone[n] })
+	for _, n := range shared {
+		s.hold(alone[n].address(), views[places[n].view].At(int(places[n].number)).ID())
+	}
+	for _, view := range views {
+		if view.Definition != nil {
+			for _, addr := range view.Definition.ClusterIPs {
+				s.hold(addr, service.ID{Name: view.Name})
+			}
+		}
+	}
 }
 
 // release notes that an address belongs to an instance, or to a service by its cluster IP, no

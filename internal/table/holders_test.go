@@ -66,3 +66,31 @@ func TestManyShareAnAddress(t *testing.T) {
 		}
 	}
 }
+
+// Validation lets no instance list an address twice. One that does all the same holds it once.
+func TestAddressListedTwiceIsHeldOnce(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1")
+	made := func() *Instance {
+		return static(service.ID{Name: service.Name{Namespace: "prod", Service: "web"}, ID: "a"}, service.Instance{Addresses: []netip.Addr{addr, addr}})
+	}
+	d := Empty(1).Edit()
+	d.Put(made())
+	drafted, _ := d.Done()
+	var b Builder
+	b.Put(made())
+	for how, s := range map[string]*Snapshot{"drafted": drafted, "built": b.Done(1)} {
+		holders := 0
+		for range s.Holders(addr) {
+			holders++
+		}
+		if holders != 1 {
+			t.Errorf("%s: %d hold it, want 1", how, holders)
+		}
+		d := s.Edit()
+		d.Remove(made().ID())
+		s, _ = d.Done()
+		for h := range s.Holders(addr) {
+			t.Errorf("%s, and taken away: %s holds it", how, h.Service)
+		}
+	}
+}

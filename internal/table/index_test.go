@@ -185,3 +185,44 @@ func FuzzIndex(f *testing.F) {
 		was.check(t, h.sentence+", afterwards", keys)
 	})
 }
+
+// What an index is filled with at once it has as if each had been placed by itself, and it can
+// be changed as any other. Of one key it has the first.
+func TestFilledIndexIsLikeAMap(t *testing.T) {
+	for _, h := range hashes {
+		for _, n := range []int{0, 1, mostPerBucket, mostPerBucket + 1, h.keys} {
+			random := rand.New(rand.NewPCG(uint64(n), 2))
+			is := indexTwin{twin: map[int]*word{}, hash: h.hash}
+			var words []*word
+			var all []uint64
+			var again []int
+			for place := range n {
+				w := &word{random.IntN(max(n*3/4, 1)), place}
+				words, all = append(words, w), append(all, h.hash(w.key))
+				if is.twin[w.key] != nil {
+					again = append(again, place)
+				} else {
+					is.twin[w.key] = w
+				}
+			}
+			got := is.fill(1, all, func(n int) (int, *word) { return words[n].key, words[n] })
+			if !slices.Equal(got, again) {
+				t.Fatalf("%s: of %d left out %v, want %v", h.sentence, n, got, again)
+			}
+			is.check(t, h.sentence, h.keys)
+			next := is
+			next.twin = maps.Clone(is.twin)
+			for key := range n {
+				if key%2 == 0 {
+					next.delete(2, h.hash(key), key)
+					delete(next.twin, key)
+				} else {
+					next.twin[key] = &word{key, -1}
+					next.set(2, h.hash(key), key, next.twin[key])
+				}
+			}
+			next.check(t, h.sentence+", changed", h.keys)
+			is.check(t, h.sentence+", as it was", h.keys)
+		}
+	}
+}
