@@ -31,8 +31,8 @@ const mostPointers = dns.MaxMsgSize / (smallest + 2)
 // pointers returns the PTR records of an address. They are made anew each time: mostly it is
 // one, and a table has many addresses.
 func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
-	if i := s.SoleHolder(addr); i != nil {
-		return z.pointer(s, i, addr)
+	if host, ok := s.SoleHost(addr); ok {
+		return z.pointer(host, addr)
 	}
 	b := builder{most: z.most, leases: s.Leases()}
 	for holder := range s.Holders(addr) {
@@ -45,18 +45,19 @@ func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 }
 
 // pointer returns the record that leads from an address to the instance that alone has it.
-func (z *Zone) pointer(s *table.Snapshot, i *table.Instance, addr netip.Addr) *set {
-	if !s.Answers(i) {
+func (z *Zone) pointer(to table.Host, addr netip.Addr) *set {
+	if !to.Answers() {
 		return &set{}
 	}
-	var room [64]byte
-	label := appendHostLabel(room[:0], i, addr)
 	lone := new(lone)
-	b, ok := appendBelow(lone.room[:loneData], z.pointed, string(label), i.Name().Service, i.Name().Namespace)
-	if !ok {
+	b := append(lone.room[:loneData], 0)
+	b = appendHostLabel(b, to.Hostname, addr)
+	b[loneData] = byte(len(b) - loneData - 1)
+	b, ok := appendBelow(b, z.pointed, to.Service.Name.Service, to.Service.Namespace)
+	if !ok || len(b)-loneData > longestName {
 		return &set{}
 	}
-	return lone.finish(b, dns.TypePTR, i.Lease(), s.Leases())
+	return lone.finish(b, dns.TypePTR, to.Lease, to.Service.Leases())
 }
 
 // addPointer adds the record that leads from an address to an instance, or where that is
@@ -68,7 +69,7 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 		if !s.Answers(i) {
 			return
 		}
-		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i, addr)))
+		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i.Hostname, addr)))
 		lender = i.Lease().Number()
 	}
 	b.begin()
@@ -77,10 +78,10 @@ func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr n
 	}
 }
 
-// appendHostLabel appends the label that leads to an address of the instance.
-func appendHostLabel(b []byte, i *table.Instance, addr netip.Addr) []byte {
-	if i.Hostname != "" {
-		return append(b, strings.ToLower(i.Hostname)...)
+// appendHostLabel appends the label that leads to an address of an instance.
+func appendHostLabel(b []byte, hostname string, addr netip.Addr) []byte {
+	if hostname != "" {
+		return append(b, strings.ToLower(hostname)...)
 	}
 	return service.AppendDashed(b, addr)
 }

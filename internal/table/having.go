@@ -9,32 +9,33 @@ import (
 // a larger service a list is made first.
 const searched = 64
 
-// having returns the first instance of the service that has an address; nil where none has it.
-// The view must be published: what is made of it is kept.
-func (v *View) having(addr netip.Addr) *Instance {
+// having returns where the first instance of the service is that has an address; false where none
+// has it. The view must be published: what is made of it is kept.
+func (v *View) having(addr netip.Addr) (*block, int, bool) {
 	if v.Len() <= searched {
 		return v.search(addr)
 	}
 	all := v.Prepared(addressesKey{}, v.addresses).([]addressOf)
 	at, ok := slices.BinarySearchFunc(all, addr, func(a addressOf, addr netip.Addr) int { return a.addr.Compare(addr) })
 	if !ok {
-		return nil
+		return nil, 0, false
 	}
-	return v.At(all[at].number)
+	b, n := v.runs.at(all[at].number)
+	return b, n, true
 }
 
 // search returns the same. It looks at all instances of the service.
-func (v *View) search(addr netip.Addr) *Instance {
+func (v *View) search(addr netip.Addr) (*block, int, bool) {
 	var room [17]byte
 	packed := packAddress(room[:0], addr)
 	for _, r := range v.runs {
 		for n := range r.entries {
 			if r.has(n, packed) {
-				return v.read(r.block, n)
+				return r.block, n, true
 			}
 		}
 	}
-	return nil
+	return nil, 0, false
 }
 
 // addressesKey is that of the list of all addresses of a view.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/tidwall/btree"
@@ -43,8 +44,8 @@ func (s sole) address() netip.Addr { return netip.AddrFrom16(s.addr).Unmap() }
 // Holders yields who holds an address, in order of service and id.
 func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 	return func(yield func(Holder) bool) {
-		if i := s.SoleHolder(addr); i != nil {
-			yield(Holder{i.Name(), i})
+		if v, b, n, ok := s.sole(addr, (*View).having); ok {
+			yield(Holder{v.Name, v.read(b, n)})
 		} else if all := s.holders.shared.get(hash(addr), addr); all != nil {
 			all.all(func(id service.ID) bool {
 				if id.ID == "" {
@@ -56,24 +57,42 @@ func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 	}
 }
 
-// SoleHolder returns the instance that an address belongs to, if it belongs to nobody else.
-func (s *Snapshot) SoleHolder(addr netip.Addr) *Instance {
-	found := s.holders.sole.get(hash(addr), addr)
-	if found == (sole{}) {
-		return nil
-	}
-	return s.holder(found, (*View).having)
+// Host is what is told of an instance by its address: to read all of it would take as long again.
+type Host struct {
+	Service  *View
+	Hostname string
+	Lease    *lease.Lease // nil where it is static
+
+	status service.Status
 }
 
-// holder returns the instance that has an address, as having finds it in a service.
-func (s *Snapshot) holder(of sole, having func(*View, netip.Addr) *Instance) *Instance {
-	addr := of.address()
-	for v := range s.services.hashed(of.service) {
-		if i := having(v, addr); i != nil {
-			return i
+// Answers reports whether it is to be answered.
+func (h *Host) Answers() bool { return h.Service.answers(h.status, h.Lease) }
+
+// SoleHost returns the instance that an address belongs to; false if it belongs to nobody, or to
+// more than one.
+func (s *Snapshot) SoleHost(addr netip.Addr) (Host, bool) {
+	v, b, n, ok := s.sole(addr, (*View).having)
+	if !ok {
+		return Host{}, false
+	}
+	e := &b.entries[n]
+	_, hostname, _ := b.names(e)
+	return Host{Service: v, Hostname: hostname, Lease: v.leases.Lease(e.lease), status: e.status}, true
+}
+
+// sole returns where the instance is that alone has an address, as having finds it in its service.
+func (s *Snapshot) sole(addr netip.Addr, having func(*View, netip.Addr) (*block, int, bool)) (*View, *block, int, bool) {
+	found := s.holders.sole.get(hash(addr), addr)
+	if found == (sole{}) {
+		return nil, nil, 0, false
+	}
+	for v := range s.services.hashed(found.service) {
+		if b, n, ok := having(v, addr); ok {
+			return v, b, n, true
 		}
 	}
-	return nil
+	return nil, nil, 0, false
 }
 
 // Addresses yields who holds which address, in order of address and then as Holders does,
@@ -126,12 +145,12 @@ func (s *Snapshot) hold(addr netip.Addr, by service.ID) {
 	}
 	shared := &sharers{addr: addr}
 	if alone != (sole{}) {
-		was := s.holder(alone, (*View).search)
-		if was == nil {
+		v, b, n, ok := s.sole(addr, (*View).search)
+		if !ok {
 			return // it is listed twice by one that is about to come in
 		}
 		hs.sole.delete(s.made, hash, addr)
-		shared = shared.with(was.ID())
+		shared = shared.with(service.ID{Name: v.Name, ID: b.id(n)})
 	}
 	hs.shared.set(s.made, hash, addr, shared.with(by))
 }

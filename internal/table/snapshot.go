@@ -87,11 +87,13 @@ func (v *View) Type() service.Type {
 
 // Answers reports whether an instance of the service is to be answered. One whose lease
 // has ended is not, even while it waits to be taken out of the table.
-func (v *View) Answers(i *Instance) bool {
-	if v.Type() == service.ExternalName || i.lease.Ended() {
+func (v *View) Answers(i *Instance) bool { return v.answers(i.Status, i.lease) }
+
+func (v *View) answers(status service.Status, l *lease.Lease) bool {
+	if v.Type() == service.ExternalName || l.Ended() {
 		return false
 	}
-	return i.Status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
+	return status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
 }
 
 // Answers reports what the view of an instance's service does. Mostly it need not look at
