@@ -158,9 +158,15 @@ func (s *Snapshot) hold(addr netip.Addr, by service.ID) {
 // holdAll notes all addresses of all services. None is noted yet.
 func (s *Snapshot) holdAll(views []*View) {
 	type place struct{ view, number uint32 }
-	var alone []sole
-	var hashes []uint64
-	var places []place
+	count := 0
+	for _, view := range views {
+		for _, r := range view.runs {
+			for n := range r.entries {
+				count += int(r.entries[n].addresses)
+			}
+		}
+	}
+	alone, hashes, places := make([]sole, 0, count), make([]uint64, 0, count), make([]place, 0, count)
 	for v, view := range views {
 		service := hash(view.Name)
 		for _, r := range view.runs {
