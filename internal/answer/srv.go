@@ -22,7 +22,7 @@ func (s *sets) targets(instances func(yield func(*table.Instance) bool)) targets
 	add := func(label string, addrs []netip.Addr, lender lease.Number) {
 		b := builders[label]
 		if b == nil {
-			b = &builder{leases: s.view.Leases()}
+			b = new(builder)
 			builders[label] = b
 		}
 		for _, addr := range addrs {

@@ -9,8 +9,8 @@ import (
 // Lease is the time that one instance has left. A nil Lease is that of a static
 // instance: it never ends. Its methods may be called from any goroutine.
 //
-// It has no pointer in it, and a wheel makes a thousand at once: a table of a million would
-// else keep the garbage collector from its work for as long as it takes to visit each.
+// It has no pointer in it, and a wheel makes a thousand at once: the garbage collector would
+// else have a million of them to visit.
 type Lease struct {
 	length   atomic.Int64 // a time.Duration
 	deadline atomic.Int64 // a Time, or ended

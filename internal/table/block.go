@@ -3,6 +3,7 @@ package table
 import (
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/coredns-registry/registry/internal/lease"
@@ -61,15 +62,7 @@ func (b *block) end(n int) uint32 {
 
 // find returns where the instance of that id is, or would be.
 func (b *block) find(id string) (int, bool) {
-	low, high := 0, len(b.entries)
-	for low < high {
-		if n := (low + high) / 2; b.id(n) < id {
-			low = n + 1
-		} else {
-			high = n
-		}
-	}
-	return low, low < len(b.entries) && b.id(low) == id
+	return sort.Find(len(b.entries), func(n int) int { return strings.Compare(id, b.id(n)) })
 }
 
 // names returns the id and the hostname of an entry, and the text of its addresses.
@@ -177,9 +170,9 @@ func packAddress(b []byte, addr netip.Addr) []byte {
 	return append(append(b, uint8(len(sixteen))), sixteen[:]...)
 }
 
-// newBlock returns an empty block with room for so many entries. Both are one piece of memory:
-// who looks for an instance finds them in one place.
-func newBlock(room int) *block {
+// newBlock returns an empty block of a revision, with room for so many entries. Both are one piece
+// of memory: who looks for an instance finds them in one place.
+func newBlock(made uint64, room int) *block {
 	var b *block
 	switch {
 	case room <= 2:
@@ -207,13 +200,14 @@ func newBlock(room int) *block {
 		})
 		b, w.entries = &w.block, w.room[:0]
 	}
-	b.traits = b.one[:0]
+	b.made, b.traits = made, b.one[:0]
 	return b
 }
 
-// packBlock packs instances, blockLen at the most, which are in order.
+// packBlock packs instances, blockLen at the most, which are in order. The block belongs to no
+// revision that will be made.
 func packBlock(instances []*Instance) *block {
-	b := newBlock(len(instances))
+	b := newBlock(0, len(instances))
 	var room [1024]byte
 	text := room[:0]
 	for _, i := range instances {
@@ -298,12 +292,14 @@ func (b *block) prune() {
 
 // slice returns a block of some of the instances, for a revision. There is room for one more.
 func (b *block) slice(made uint64, from, to int) *block {
-	c := newBlock(to - from + 1)
-	c.made = made
+	c := newBlock(made, to-from+1)
 	c.entries = append(c.entries, b.entries[from:to]...)
-	if from < to {
+	switch {
+	case len(c.entries) == len(b.entries):
+		c.text = b.text
+	case from < to:
 		begin := b.entries[from].text
-		c.text = strings.Clone(b.text[begin:b.end(to-1)])
+		c.text = strings.Clone(b.text[begin:b.end(to-1)]) // not to keep the rest alive
 		for n := range c.entries {
 			c.entries[n].text -= begin
 		}

@@ -44,11 +44,11 @@ func (rs runs) find(id string) (r, at int, ok bool) {
 func (rs *runs) put(revision uint64, r, at int, i *Instance, known bool) {
 	switch {
 	case len(*rs) == 0:
-		*rs = append(*rs, run{block: new(block).slice(revision, 0, 0)})
+		*rs = append(*rs, run{block: newBlock(revision, 1)})
 	case known || len((*rs)[r].entries) < blockLen:
 	case at == blockLen && r == len(*rs)-1: // they come in order: what is there stays full
 		r, at = r+1, 0
-		*rs = append(*rs, run{block: new(block).slice(revision, 0, 0)})
+		*rs = append(*rs, run{block: newBlock(revision, 1)})
 	default:
 		const half = blockLen / 2
 		full := (*rs)[r].block
