@@ -54,7 +54,7 @@ func TestHotPathKeepsItsAllocationBudget(t *testing.T) {
 		if got > tc.budget {
 			t.Errorf("%s %s: %.0f allocations, the budget is %.0f", dns.TypeToString[tc.qtype], tc.name, got, tc.budget)
 		}
-		writer := request.NewScrubWriter(question, client)
+		writer := request.NewScrubWriter(question, newSocket("udp", func([]byte) {}))
 		got = testing.AllocsPerRun(200, func() {
 			if _, err := w.handler.ServeDNS(t.Context(), writer, question); err != nil {
 				t.Fatal(err)

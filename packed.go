@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"net"
 	"reflect"
 	"sync"
 
@@ -18,9 +17,9 @@ import (
 // sendPacked sends an answer in wire form past whoever would pack a message, see
 // answer.Wire, and reports whether it did. It does where nobody wants to see the message:
 // a plugin above that does, to change it or to tell of it, has put a writer of its own
-// around the server's. Over UDP only: what stands below other transports may keep the bytes.
+// around the server's, and so has a server that is no plain socket.
 func (q *query) sendPacked(a *answer.Answer) (sent bool, err error) {
-	if _, udp := q.req.W.RemoteAddr().(*net.UDPAddr); !udp || q.asksSOA() {
+	if q.asksSOA() {
 		return false, nil
 	}
 	recorder, ok := direct(q.req.W)
@@ -48,17 +47,19 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// direct reports whether a writer leads straight to the client. The writer that CoreDNS puts
-// around it only makes messages fit, those between plugins only tell which one has answered,
-// and that of *prometheus* counts bytes, and asks for the response code, which it is to be
-// told.
+// direct reports whether a writer leads straight to a socket, where bytes go the way that a
+// message goes. The writers on that way are known: those between plugins only tell which one
+// has answered, that of *prometheus* counts bytes, and asks for the response code, which it is
+// to be told, and CoreDNS's only makes messages fit. Below them stands the socket's.
+// Anything else may do more with a message than with bytes: DNS over QUIC ends its stream, and
+// a server that asks itself would send its client what was meant for itself.
 func direct(w dns.ResponseWriter) (recorder *metrics.Recorder, ok bool) {
 	w = behindPlugins(w)
 	if r, is := w.(*metrics.Recorder); is {
 		recorder, w = r, behindPlugins(r.ResponseWriter)
 	}
-	_, ok = w.(*request.ScrubWriter)
-	return recorder, ok
+	scrub, ok := w.(*request.ScrubWriter)
+	return recorder, ok && isSocket(scrub.ResponseWriter)
 }
 
 // behindPlugins returns the writer that the writers between plugins stand around. CoreDNS

@@ -9,28 +9,11 @@ import (
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
-	"github.com/coredns/coredns/plugin/test"
+	"github.com/coredns/coredns/plugin/pkg/nonwriter"
 	"github.com/coredns/coredns/request"
 
 	"github.com/miekg/dns"
 )
-
-// wire is the client's end of a server: it keeps the bytes that it is sent.
-type wire struct {
-	test.ResponseWriter
-	sent     []byte
-	messages int // that were to be packed
-}
-
-func (w *wire) Write(b []byte) (int, error) {
-	w.sent = slices.Clone(b)
-	return len(b), nil
-}
-
-func (w *wire) WriteMsg(*dns.Msg) error {
-	w.messages++
-	return nil
-}
 
 // samePacked holds what is sent in wire form, if it is, to the message that says the same.
 // Where chance has chosen some of the records, it must choose the same ones sooner or later.
@@ -49,8 +32,8 @@ func (w *world) samePacked(m, want *dns.Msg) {
 // form; nothing if it was not.
 func (w *world) packed(m *dns.Msg) string {
 	w.t.Helper()
-	client := &wire{}
-	if _, err := w.handler.ServeDNS(w.t.Context(), request.NewScrubWriter(m, client), m); err != nil {
+	client := newClient("udp")
+	if _, err := w.handler.ServeDNS(w.t.Context(), client.server(m), m); err != nil {
 		w.t.Fatalf("asked %v: %v", m.Question, err)
 	}
 	if client.sent == nil {
@@ -60,7 +43,7 @@ func (w *world) packed(m *dns.Msg) string {
 	if err := got.Unpack(client.sent); err != nil {
 		w.t.Fatalf("asked %v: the wire form does not unpack: %v\n%x", m.Question, err, client.sent)
 	}
-	if len(client.sent) > (&request.Request{W: client, Req: m}).Size() {
+	if len(client.sent) > (&request.Request{W: client.socket, Req: m}).Size() {
 		w.t.Errorf("asked %v: the wire form has %d bytes and does not fit", m.Question, len(client.sent))
 	}
 	return canonical(got)
@@ -112,12 +95,14 @@ func TestUsualQuestionsAreSentInWireForm(t *testing.T) {
 			w.t = t
 			w.handler.upstream = nobody{}
 			w.exchange(tc.question.Copy(), false)
-			client := &wire{}
-			if _, err := w.handler.ServeDNS(t.Context(), request.NewScrubWriter(tc.question, client), tc.question); err != nil {
-				t.Fatal(err)
-			}
-			if packed := client.sent != nil; packed != tc.packed || client.messages == 1 == tc.packed {
-				t.Errorf("sent in wire form: %v, messages: %d, want %v", packed, client.messages, tc.packed)
+			for _, network := range []string{"udp", "tcp"} {
+				client, question := newClient(network), tc.question.Copy()
+				if _, err := w.handler.ServeDNS(t.Context(), client.server(question), question); err != nil {
+					t.Fatal(err)
+				}
+				if packed := client.sent != nil; packed != tc.packed || client.messages == 1 == tc.packed {
+					t.Errorf("over %s: sent in wire form: %v, messages: %d, want %v", network, packed, client.messages, tc.packed)
+				}
 			}
 		})
 	}
@@ -175,10 +160,12 @@ func TestWhoWantsTheMessageGetsIt(t *testing.T) {
 		{"prometheus, and another below it", func(c dns.ResponseWriter) dns.ResponseWriter { return other{metrics.NewRecorder(server(c))} }, false},
 		{"prometheus, and another above it", func(c dns.ResponseWriter) dns.ResponseWriter { return metrics.NewRecorder(other{server(c)}) }, false},
 		{"no server", func(c dns.ResponseWriter) dns.ResponseWriter { return c }, false},
+		{"the server, which asks itself", func(c dns.ResponseWriter) dns.ResponseWriter { return server(nonwriter.New(c)) }, false},
+		{"a server that is no socket, but has its addresses", func(c dns.ResponseWriter) dns.ResponseWriter { return server(other{c}) }, false},
 	} {
 		for name, rcode := range map[string]int{"web": dns.RcodeSuccess, "gone": dns.RcodeNameError} {
-			client := &wire{}
-			writer := tc.writer(client)
+			client := newClient("udp")
+			writer := tc.writer(client.socket)
 			if _, err := w.handler.ServeDNS(t.Context(), writer, ask(name, dns.TypeA)); err != nil {
 				t.Fatal(err)
 			}
@@ -189,5 +176,20 @@ func TestWhoWantsTheMessageGetsIt(t *testing.T) {
 				t.Errorf("%s: %s: prometheus counts %d bytes with code %d, want %d with %d", tc.sentence, name, r.Len, r.Rcode, len(client.sent), rcode)
 			}
 		}
+	}
+}
+
+// A server may have the socket hand what it packs to another writer first, as *shed* does.
+func TestNothingGoesPastTheWriterOfTheSocket(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.load(aWorld)
+	type other struct{ dns.Writer }
+	client := newClient("udp", func(w dns.Writer) dns.Writer { return other{w} })
+	question := ask("web", dns.TypeA)
+	if _, err := w.handler.ServeDNS(t.Context(), client.server(question), question); err != nil {
+		t.Fatal(err)
+	}
+	if client.sent != nil || client.messages != 1 {
+		t.Errorf("sent in wire form: %t, messages: %d, want one message", client.sent != nil, client.messages)
 	}
 }

@@ -107,7 +107,7 @@ func (r *Wire) begin(b []byte, o Outcome) ([]byte, bool) {
 // found appends the records of a set, beginning with those of an instance picked by chance,
 // and the addresses of their targets.
 func (r *Wire) found(b []byte, s *set) ([]byte, bool) {
-	if int(s.most) > (r.Room-len(b))/smallest { // before any work: it will not fit
+	if int(s.most) > (min(r.Room, farthest)-len(b))/smallest { // before any work: it will not fit
 		return b, false
 	}
 	of := s.choose(int(s.most))
