@@ -61,6 +61,9 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	if a.Outcome == answer.NoName && h.Fall.Through(q.req.Name()) {
 		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
 	}
+	if a.Outcome == answer.Alias && slices.Contains(q.chain(), q.req.Name()) {
+		return dns.RcodeServerFailure, nil // we ask ourselves, in a loop
+	}
 	if sent, err := q.sendPacked(&a); sent {
 		return dns.RcodeSuccess, err
 	}
@@ -148,56 +151,6 @@ func (q *query) deny(m *dns.Msg, o answer.Outcome, zone string) {
 }
 
 func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state, q.ttl) }
-
-// longestChain is how many aliases are followed, as in CoreDNS's own backends.
-const longestChain = 11
-
-// follow adds an alias and what is at its end: inside the table as far as that goes,
-// then through the server's own upstream. The response code is that of the end of the
-// chain (RFC 6604, section 3); a chain that has no end has none to tell.
-func (q *query) follow(reply *answer.Reply, a answer.Answer) {
-	owner := q.req.QName()
-	seen := []string{q.req.Name()}
-	for a.Outcome == answer.Alias {
-		if len(seen) > longestChain {
-			return
-		}
-		reply.Add(owner, a)
-		if slices.Contains(seen, a.Target) {
-			return
-		}
-		seen = append(seen, a.Target)
-		owner = a.Target
-		zone := q.zoneOf(owner)
-		if zone == nil {
-			q.resolve(reply.Msg, owner)
-			return
-		}
-		q.zone = zone
-		a = zone.Lookup(q.state.Snapshot, owner, q.req.QType())
-	}
-	if a.Outcome == answer.NoName && q.Fall.Through(owner) {
-		q.resolve(reply.Msg, owner)
-		return
-	}
-	reply.Add(owner, a)
-	q.deny(reply.Msg, a.Outcome, q.zone.Origin)
-}
-
-// resolve adds what the server itself answers for a name that is not the table's. Where
-// nobody in it knows the zone, the alias stands alone: the asker may know more.
-func (q *query) resolve(m *dns.Msg, name string) {
-	got, err := q.upstream.Lookup(q.ctx, q.req, name, q.req.QType())
-	if err != nil || got == nil || got.Rcode == dns.RcodeRefused {
-		return
-	}
-	m.Rcode = got.Rcode
-	m.Truncated = got.Truncated
-	m.Answer = append(m.Answer, got.Answer...)
-	if !slices.ContainsFunc(got.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == q.req.QType() }) {
-		m.Ns = got.Ns // the SOA by which it may be remembered that there is nothing (RFC 2308)
-	}
-}
 
 // room returns how many bytes the message may take. The server adds the OPT record, no
 // larger than the question's.
