@@ -9,6 +9,7 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/coredns/coredns/plugin/pkg/nonwriter"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
@@ -163,5 +164,56 @@ func TestTheEndOfTheContextEndsAChain(t *testing.T) {
 	}
 	if client.Msg.Rcode != dns.RcodeServerFailure || len(client.Msg.Answer) != 1 || server.asked > 0 {
 		t.Errorf("the server was asked %d times; got %s\nwant SERVFAIL and the alias", server.asked, client.Msg)
+	}
+}
+
+// A name that is passed on comes back where nobody knows it. Where somebody could and fails, it
+// is not said that it does not exist.
+func TestWhatNobodyBehindKnowsIsOursToDeny(t *testing.T) {
+	failing := plugin.HandlerFunc(func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) {
+		return dns.RcodeServerFailure, fmt.Errorf("no healthy upstream")
+	})
+	quiet := plugin.HandlerFunc(func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) {
+		return dns.RcodeServerFailure, nil // as *file* whose zone is not loaded
+	})
+	passing := plugin.HandlerFunc(func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+		return plugin.NextOrFailure("passing", nil, ctx, w, r)
+	})
+	for _, tc := range []struct {
+		sentence string
+		next     plugin.Handler
+		denied   bool
+	}{
+		{"nobody is behind", nil, true},
+		{"somebody is, and passes it on", passing, true},
+		{"somebody is who fails", failing, false},
+		{"somebody is who fails and does not say why", quiet, false},
+	} {
+		t.Run(tc.sentence, func(t *testing.T) {
+			w := newWorld(t, Config{Fall: fall.Root})
+			w.load("service prod/out externalName www.example.net\nservice prod/in externalName gone.prod.svc.cluster.local")
+			w.handler.Next = tc.next
+			w.handler.upstream = &itself{handlers: map[string]plugin.Handler{".": w.handler}}
+			answered := func(name, want string) {
+				t.Helper()
+				q := request.Request{W: &test.ResponseWriter{}, Req: ask(name, dns.TypeA)}
+				got, err := w.handler.upstream.Lookup(t.Context(), q, q.Name(), dns.TypeA)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if lines, want := summary(got), wanted(t, want); !slices.Equal(lines, want) {
+					t.Errorf("%s: got %q, want %q", name, lines, want)
+				}
+			}
+			if tc.denied {
+				answered("gone", "NXDOMAIN")
+				answered("in", "NXDOMAIN\nin CNAME gone\nSOA")
+				answered("out", "out CNAME www.example.net.")
+			} else {
+				answered("gone", "SERVFAIL")
+				answered("in", "SERVFAIL\nin CNAME gone")
+				answered("out", "SERVFAIL\nout CNAME www.example.net.")
+			}
+		})
 	}
 }

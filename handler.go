@@ -46,7 +46,11 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	q.zone = h.zoneOf(q.req.Name())
 	switch {
 	case q.zone == nil:
-		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
+		code, err := q.passOn()
+		if q.nobodyKnows(code, err) && q.chain() != nil {
+			return dns.RcodeRefused, nil // we ask ourselves, see resolve
+		}
+		return code, err
 	case r.Opcode != dns.OpcodeQuery:
 		return dns.RcodeNotImplemented, nil
 	case q.req.QType() == dns.TypeAXFR || q.req.QType() == dns.TypeIXFR:
@@ -59,7 +63,9 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	a := q.lookup()
 	h.answers.count(q.zone, a.Outcome)
 	if a.Outcome == answer.NoName && h.Fall.Through(q.req.Name()) {
-		return plugin.NextOrFailure(h.Name(), h.Next, ctx, w, r)
+		if code, err := q.passOn(); !q.nobodyKnows(code, err) {
+			return code, err
+		}
 	}
 	if a.Outcome == answer.Alias && slices.Contains(q.chain(), q.req.Name()) {
 		return dns.RcodeServerFailure, nil // we ask ourselves, in a loop

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,56 @@ back 60 CNAME around.default.svc.cluster.local.
 				}
 			}
 		}
+	}
+}
+
+// What is passed on and nobody behind knows is answered by us: that it does not exist, or the alias
+// that leads to it.
+func TestFallthroughToNobody(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		what, behind, gone, alias string
+	}{
+		{"nobody", "", "NXDOMAIN", "NOERROR"},
+		{"hosts", "hosts {\n 192.0.2.1 gateway.cluster.local\n }", "NXDOMAIN", "NOERROR"},
+		{"hosts, which passes on", "hosts {\n 192.0.2.1 gateway.cluster.local\n fallthrough\n }", "NXDOMAIN", "NOERROR"},
+		{"a file of another zone", "file {$ZONE} example.net", "NXDOMAIN", "NOERROR"},
+		{"hosts, and a file of another zone", "hosts {\n fallthrough\n }\n file {$ZONE} example.net", "NXDOMAIN", "NOERROR"},
+		{"hosts, which passes on to a secondary that has no zone yet", "hosts {\n fallthrough\n }\n secondary cluster.local {\n transfer from 127.0.0.1:{$NOBODY}\n }", "SERVFAIL", "NOERROR"},
+		{"a resolver that nobody answers", "forward . 127.0.0.1:{$NOBODY}", "SERVFAIL", "SERVFAIL"},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, fmt.Sprintf(`
+.:{$DNS} {
+    bind 127.0.0.1
+    registry cluster.local {
+        listen {$ENDPOINT}
+        fallthrough
+    }
+    %s
+    errors
+}`, tt.behind), "NOBODY="+freePort(t), "ZONE="+writeFile(t, `
+$ORIGIN example.net.
+@ 3600 SOA ns.dns hostmaster 1 7200 1800 86400 60
+`))
+			s.must(t, http.StatusCreated, http.MethodPut, servicePath("out"), `{"type":"externalName","externalName":"www.example.com"}`)
+			s.must(t, http.StatusCreated, http.MethodPut, servicePath("in"), `{"type":"externalName","externalName":"gone.default.svc.cluster.local"}`)
+			for _, network := range []string{"udp", "tcp"} {
+				asker := dial(t, network, s.dns)
+				asker.wants(t, under("gone"), dns.TypeA, dns.StringToRcode[tt.gone])
+				asker.wants(t, under("in"), dns.TypeA, dns.StringToRcode[tt.gone], under("in")+" CNAME "+under("gone"))
+				asker.wants(t, under("out"), dns.TypeA, dns.StringToRcode[tt.alias], under("out")+" CNAME www.example.com.")
+			}
+			if tt.gone != "NXDOMAIN" {
+				return
+			}
+			if got := dial(t, "udp", s.dns).must(t, under("gone"), dns.TypeA); owner(got.Ns) != "cluster.local." {
+				t.Errorf("got %s\nwant the zone's SOA", got.Msg)
+			}
+			if n := strings.Count(s.log.String(), "[ERROR]"); n > 0 {
+				t.Errorf("%d errors are in the log, want none", n)
+			}
+		})
 	}
 }
