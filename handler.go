@@ -29,6 +29,7 @@ type Handler struct {
 	registry atomic.Pointer[Registry]
 	upstream upstreamer
 	answers  answerCounts
+	fits     atomic.Bool // whether messages are made to fit after other plugins, see front
 }
 
 // upstreamer resolves a name by way of the whole server, as upstream.Upstream does.
@@ -77,7 +78,12 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 }
 
 // send sends an answer as a message.
-func (q *query) send(a *answer.Answer) error { return q.req.W.WriteMsg(q.message(a)) }
+func (q *query) send(a *answer.Answer) error {
+	if f := q.fitter(); f != nil {
+		f.ours = true
+	}
+	return q.req.W.WriteMsg(q.message(a))
+}
 
 // state returns the published table; nil until it is loaded.
 func (h *Handler) state() *table.State {
@@ -133,7 +139,7 @@ func (q *query) message(a *answer.Answer) *dns.Msg {
 		m.Answer = []dns.RR{q.soa(qname)}
 		return m
 	}
-	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.now()}
+	reply := answer.Reply{Msg: m, Room: q.room(), TTL: q.ttl, Now: q.now(), FitLater: q.fitter() != nil}
 	if a.Outcome == answer.Alias {
 		q.follow(&reply, *a)
 	} else {
@@ -157,13 +163,3 @@ func (q *query) deny(m *dns.Msg, o answer.Outcome, zone string) {
 }
 
 func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state, q.ttl) }
-
-// room returns how many bytes the message may take. The server adds the OPT record, no
-// larger than the question's.
-func (q *query) room() int {
-	room := q.req.Size()
-	if opt := q.req.Req.IsEdns0(); opt != nil {
-		room -= dns.Len(opt)
-	}
-	return room
-}

@@ -50,13 +50,16 @@ var buffers = sync.Pool{New: func() any {
 // direct reports whether a writer leads straight to a socket, where bytes go the way that a
 // message goes. The writers on that way are known: those between plugins only tell which one
 // has answered, that of *prometheus* counts bytes, and asks for the response code, which it is
-// to be told, and CoreDNS's only makes messages fit. Below them stands the socket's.
+// to be told, and our own and CoreDNS's only make messages fit. Below them stands the socket's.
 // Anything else may do more with a message than with bytes: DNS over QUIC ends its stream, and
 // a server that asks itself would send its client what was meant for itself.
 func direct(w dns.ResponseWriter) (recorder *metrics.Recorder, ok bool) {
 	w = behindPlugins(w)
 	if r, is := w.(*metrics.Recorder); is {
 		recorder, w = r, behindPlugins(r.ResponseWriter)
+	}
+	if f, is := w.(*fitter); is {
+		w = f.ResponseWriter
 	}
 	scrub, ok := w.(*request.ScrubWriter)
 	return recorder, ok && isSocket(scrub.ResponseWriter)

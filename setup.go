@@ -71,13 +71,11 @@ func setup(c *caddy.Controller) error {
 	}
 	server := dnsserver.GetConfig(c)
 	h := newHandler(config, nameServers(server.ListenHosts))
-	server.AddPlugin(func(next plugin.Handler) plugin.Handler {
-		h.Next = next
-		return h
-	})
+	complete := h.addTo(server)
 
 	stop := func() {}
 	c.OnStartup(func() error {
+		complete()
 		if err := open.acquire(g, h, config); err != nil {
 			return plugin.Error(pluginName, err)
 		}

@@ -19,6 +19,8 @@ var transports = []struct {
 	{"UDP", "udp", 0, 512},
 	{"UDP with EDNS 1232", "udp", 1232, 1232},
 	{"UDP with EDNS 4096", "udp", 4096, 4096},
+	{"UDP with EDNS 65508, which no datagram holds", "udp", 65508, 65507},
+	{"UDP with EDNS 65535", "udp", 65535, 65507},
 	{"TCP", "tcp", 0, 65535},
 	{"TCP with EDNS 1232", "tcp", 1232, 65535},
 }

@@ -25,6 +25,8 @@ type Reply struct {
 	TTL  uint32 // of records that no lease shortens, in seconds
 	Now  lease.Time
 
+	FitLater bool // whoever else adds to the message has it fit when it is complete
+
 	parts []part
 	store [2]part // most replies have no more
 }
@@ -61,16 +63,10 @@ func (r *Reply) Add(owner string, a Answer) {
 	}
 }
 
-// Finish makes the reply fit and stamps its records with their TTL. The additional
-// section goes as a whole before any answer does: what is left of it would be taken
-// for all there is (RFC 2181, section 9). TC says that answers are missing.
+// Finish makes the reply fit, see [Fit], and stamps its records with their TTL.
 func (r *Reply) Finish() {
-	if r.Msg.Len() > r.Room {
-		r.Msg.Compress = true
-		if r.Msg.Len() > r.Room {
-			r.Msg.Extra = nil
-			r.Msg.Truncate(r.Room)
-		}
+	if !r.FitLater {
+		Fit(r.Msg, r.Room)
 	}
 	r.stamp()
 }
