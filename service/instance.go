@@ -69,7 +69,9 @@ func (i *Instance) Hosts(yield func(label string, addrs []netip.Addr) bool) {
 }
 
 // DashedAddress writes an address as a label: 192-0-2-7, 2001-db8--7. A label may not
-// end in a dash, so 2001:db8:7:: is 2001-db8-7--0, as CoreDNS's kubernetes plugin has it.
+// begin or end with a dash: ::7 is 0--7 and 2001:db8:7:: is 2001-db8-7--0, as CoreDNS's
+// kubernetes plugin has the latter. No address is written with a 0 beside its "::", so each
+// label is of one address.
 func DashedAddress(addr netip.Addr) string {
 	var room [longestDashed]byte
 	return string(AppendDashed(room[:0], addr))
@@ -81,6 +83,9 @@ const longestDashed = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") + 1
 func AppendDashed(b []byte, addr netip.Addr) []byte {
 	from := len(b)
 	b = addr.AppendTo(b)
+	if b[from] == ':' {
+		b = slices.Insert(b, from, '0')
+	}
 	for i, c := range b[from:] {
 		if c == '.' || c == ':' {
 			b[from+i] = '-'

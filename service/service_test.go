@@ -46,10 +46,35 @@ func TestDashedAddressIsALabel(t *testing.T) {
 		"2001:db8::7":          "2001-db8--7",
 		"2001:db8:7::":         "2001-db8-7--0",
 		"2001:db8:1:2:3:4:5:6": "2001-db8-1-2-3-4-5-6",
+		"::7":                  "0--7",
+		"::":                   "0--0",
+		"::ffff:0:192.0.2.1":   "0--ffff-0-c000-201", // IPv4-translated, RFC 2765
+		"::ffff:192.0.2.1":     "0--ffff-192-0-2-1",
+		"::192.0.2.1":          "0--c000-201",
+		"0:1::":                "0-1--0",
+		"0:1:2:3:4:5:6:0":      "0-1-2-3-4-5-6-0",
 	} {
 		if got := DashedAddress(netip.MustParseAddr(addr)); got != want || !IsLabel(got) {
 			t.Errorf("%s: got %s, want the label %s", addr, got, want)
 		}
+	}
+}
+
+// TestNoTwoAddressesShareAHost goes through the addresses in which each group is 0 or 1, where
+// the texts differ the least.
+func TestNoTwoAddressesShareAHost(t *testing.T) {
+	of := map[string]netip.Addr{}
+	for groups := range 1 << 8 {
+		var bytes [16]byte
+		for n := range 8 {
+			bytes[2*n+1] = byte(groups >> n & 1)
+		}
+		addr := netip.AddrFrom16(bytes)
+		host := DashedAddress(addr)
+		if other, taken := of[host]; taken || !IsLabel(host) {
+			t.Errorf("%s: got %q, want a label that is not that of %s", addr, host, other)
+		}
+		of[host] = addr
 	}
 }
 
