@@ -10,6 +10,7 @@ import (
 // Limits on what one object may hold. The wire format names the same numbers.
 const (
 	MaxAddresses     = 16
+	MaxPorts         = 64
 	MaxPortNameBytes = 62 // with its underscore it is a label
 	MaxZoneBytes     = 63
 	MaxMetadata      = 64
@@ -117,6 +118,9 @@ func checkAddresses(f *faults, field string, addrs []netip.Addr) {
 }
 
 func checkPorts(f *faults, ports []Port) {
+	if len(ports) > MaxPorts {
+		f.add("ports", "has %d ports: at most %d are allowed", len(ports), MaxPorts)
+	}
 	seen := make(map[Port]int, len(ports))
 	for i, p := range ports {
 		at := "ports[" + strconv.Itoa(i) + "]"

@@ -55,6 +55,13 @@ func ports(ports ...Port) func(*Instance) {
 	return func(i *Instance) { i.Ports = ports }
 }
 
+func manyPorts(n int) (ports []Port) {
+	for k := range n {
+		ports = append(ports, Port{"", TCP, uint16(k + 1)})
+	}
+	return ports
+}
+
 func metadata(pairs ...Pair) func(*Instance) {
 	return func(i *Instance) { i.Metadata = pairs }
 }
@@ -137,6 +144,9 @@ func TestFaultsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 		{"a port name of 63 bytes, which an underscore would make too long", registration(ports(Port{long, TCP, 1})), []string{"ports[0].name: at most 62"}},
 		{"a port name that is no label", registration(ports(Port{"a_b", TCP, 1})), []string{"ports[0].name: DNS label"}},
 		{"unnamed ports, any number", registration(ports(Port{"", TCP, 1}, Port{"", TCP, 2}, Port{"", TCP, 1})), nil},
+		{"64 ports", registration(ports(manyPorts(64)...)), nil},
+		{"65 ports", registration(ports(manyPorts(65)...)), []string{"ports: at most 64"}},
+		{"65 ports, and one of them wrong", registration(ports(append(manyPorts(64), Port{"", TCP, 0})...)), []string{"ports: at most 64", "ports[64].port: 1 to 65535"}},
 		{"a port name twice", registration(ports(Port{"a", TCP, 1}, Port{"b", TCP, 2}, Port{"a", TCP, 3})), []string{"ports[2].name: once a protocol"}},
 		{"twice but for its case, which DNS does not see", registration(ports(Port{"a", TCP, 1}, Port{"A", TCP, 2})), []string{"ports[1].name: once a protocol"}},
 		{"a port wrong all through", registration(ports(Port{"-", "x", 0})),
@@ -186,6 +196,7 @@ func TestFaultsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 		{"an address for a name", definition(Definition{Type: ExternalName, ExternalName: "192.0.2.1"}), []string{"externalName: name a host"}},
 		{"an external name of another type", definition(Definition{ExternalName: "example.org"}), []string{"externalName: this one is headless"}},
 		{"a definition's ports are as an instance's", definition(Definition{Ports: []Port{{"a", TCP, 0}}}), []string{"ports[0].port: 1 to 65535"}},
+		{"and so is their number", definition(Definition{Ports: manyPorts(65)}), []string{"ports: at most 64"}},
 		{"and so is its metadata", definition(Definition{Metadata: Metadata{{"", ""}}}), []string{"metadata.: 1 to 63"}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
