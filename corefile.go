@@ -30,6 +30,11 @@ func parse(c *caddy.Controller) (*Config, error) {
 	if answer.Primary(config.Zones) == "" {
 		return nil, c.Errf("every zone of %v is a reverse zone: PTR records need one to lead into, such as cluster.local", config.Zones)
 	}
+	for _, zone := range config.Zones {
+		if len(zone) > answer.LongestZone {
+			return nil, c.Errf("zone %q has %d bytes: at most %d leave room for the names of its own, such as ns.dns", zone, len(zone), answer.LongestZone)
+		}
+	}
 	seen := map[string]bool{}
 	for c.NextBlock() {
 		name := c.Val()

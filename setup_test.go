@@ -32,6 +32,7 @@ func TestCorefileThatIsRight(t *testing.T) {
 	}{
 		{"nothing at all is the defaults, for the zones of the server block", "registry", func(*Config) {}},
 		{"zones may be named", "registry example.org 10.0.0.0/8", func(c *Config) { c.Zones = []string{"example.org.", "10.in-addr.arpa."} }},
+		{"a zone may be as long as its own names allow", "registry " + strings.Repeat("a.", 120) + "b", func(c *Config) { c.Zones = []string{strings.Repeat("a.", 120) + "b."} }},
 		{"listen takes an address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
 		{"or localhost", "registry {\n listen localhost:99\n}", func(c *Config) { c.Listen = "127.0.0.1:99" }},
 		{"listen takes every address, which the rest of the settings must allow", "registry {\n listen :8053\n}", func(c *Config) { c.Listen = ":8053" }},
@@ -91,6 +92,7 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		{"no argument", "registry {\n listen\n}", []string{"listen", "0 arguments", "listen ADDRESS"}},
 		{"too many arguments", "registry {\n ttl 1s 2s\n}", []string{"ttl", "2 arguments", "ttl DURATION"}},
 		{"zones that are all reverse", "registry 10.0.0.0/8", []string{"10.in-addr.arpa.", "reverse", "cluster.local"}},
+		{"a zone that is too long for the names below it", "registry " + strings.Repeat("a.", 121) + "b", []string{"a.b.", "244 bytes", "242", "ns.dns"}},
 		{"listen without a port", "registry {\n listen 127.0.0.1\n}", []string{"listen 127.0.0.1", "host and port"}},
 		{"listen on a port that is none", "registry {\n listen 127.0.0.1:http\n}", []string{"http", "0 to 65535"}},
 		{"listen on a name", "registry {\n listen example.org:1\n}", []string{"example.org", "IP address"}},

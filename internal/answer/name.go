@@ -50,7 +50,7 @@ type parsed struct {
 func parse(name, zone string) (p parsed) {
 	rest, ok := below(name, zone)
 	switch {
-	case !ok:
+	case !ok, !fits(name):
 		return p
 	case rest == "":
 		p.kind = apex
@@ -69,6 +69,14 @@ func parse(name, zone string) (p parsed) {
 	}
 	return p
 }
+
+// fits reports whether a name, fully qualified and with nothing escaped in it, has a place in
+// a message (RFC 1035, section 3.1). One that has none does not exist.
+func fits(name string) bool { return len(name) < longestName }
+
+// LongestZone is the most bytes that a zone has as text, fully qualified: the longest of the
+// names that each has, hostmaster and dns-version, are below it.
+const LongestZone = longestName - 1 - len("dns-version.")
 
 func atDNS(rest string) kind {
 	switch rest {

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
@@ -15,7 +16,7 @@ import (
 func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
 		for owner, set := range z.every(s.Snapshot) {
-			if set == nil || set.n == 0 {
+			if set == nil || set.n == 0 || !fits(owner) {
 				continue
 			}
 			r := Reply{Msg: new(dns.Msg), Room: smallest * int(set.n), TTL: ttl, Now: now}
@@ -126,5 +127,5 @@ func (z *Zone) Names(view *table.View, i *table.Instance) []string {
 	for label := range i.Hosts {
 		names = append(names, s.fullName(label))
 	}
-	return names
+	return slices.DeleteFunc(names, func(name string) bool { return !fits(name) })
 }

@@ -173,3 +173,69 @@ func TestNamesOfAnInstanceLeadToIt(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOver255BytesDoNotExist: nothing is told to be at a name that is too long for a message
+// (RFC 1035, section 3.1), and nothing leads to it. A single record of one breaks a whole transfer.
+func TestNamesOver255BytesDoNotExist(t *testing.T) {
+	label := strings.Repeat("z", 63)
+	origin := strings.Repeat(label+".", 2) + strings.Repeat("z", 47) + "."
+	// The longest names that are left below SERVICE.NAMESPACE.svc: 67 bytes.
+	host := func(n int) string { return strings.Repeat("h", n) }
+	name := service.Name{Namespace: "prod", Service: "web"}
+	var instances []*table.Instance
+	for n, is := range []service.Instance{
+		{Hostname: host(63), Ports: []service.Port{{Name: host(57), Protocol: service.TCP, Number: 1}}},
+		{Hostname: "short", Ports: []service.Port{{Name: host(62), Protocol: service.TCP, Number: 2}}},
+	} {
+		is.Status, is.Addresses = service.Up, []netip.Addr{address(n)}
+		is.Metadata = service.Metadata{{Key: "k", Value: "v"}}
+		instances = append(instances, instanceUntil(0, service.ID{Name: name, ID: fmt.Sprint("i", n)}, is))
+	}
+	long := service.Name{Namespace: label, Service: label} // not even its own name is short enough
+	instances = append(instances, instanceUntil(0, service.ID{Name: long, ID: "x"},
+		service.Instance{Status: service.Up, Hostname: "x", Addresses: []netip.Addr{address(9)}}))
+	state := stateOf(instances, map[service.Name]*service.Definition{
+		{Namespace: label, Service: "alias"}: {Type: service.ExternalName, ExternalName: "example.org"},
+	})
+	for _, extra := range []string{"", "zz."} { // zones in which the first instance's names just fit, and just do not
+		zones := Zones([]string{extra + origin, "in-addr.arpa."}, nil, 0)
+		told := map[string]bool{}
+		for n, zone := range zones {
+			for rrs := range zone.All(state, 30, 0) {
+				for _, rr := range rrs {
+					told[rr.Header().Name] = true
+					if _, err := dns.PackRR(rr, make([]byte, 1<<10), 0, nil, false); err != nil || len(rr.Header().Name) > 254 {
+						t.Errorf("the transfer of zone %d has a record that is too long, %v: %s", n, err, rr)
+					}
+				}
+			}
+		}
+		zone := zones[0]
+		for _, i := range instances {
+			view := state.Service(i.Name())
+			for _, name := range zone.Names(view, i) {
+				if len(name) > 254 || !told[name] {
+					t.Errorf("%s has the name %s, of %d bytes", i.ID(), name, len(name)+1)
+				}
+			}
+			for _, label := range append(labels(i), portLabel(service.Port{Name: host(62), Protocol: service.TCP})) {
+				name := label + "." + i.Name().String() + zone.suffix
+				got := zone.Lookup(state.Snapshot, name, dns.TypeA).Outcome
+				if exists := got != NoName; exists != (len(name) <= 254) && i.Name() == web || exists && len(name) > 254 {
+					t.Errorf("a name of %d bytes: %s", len(name)+1, got)
+				}
+			}
+		}
+		fits := extra == ""
+		if got := told[portLabel(service.Port{Name: host(57), Protocol: service.TCP})+".web.prod"+zone.suffix]; got != fits {
+			t.Errorf("the longest port that fits is told: %t, want %t", got, fits)
+		}
+		if !told["short.web.prod"+zone.suffix] {
+			t.Error("what is short enough is not told")
+		}
+	}
+	longest := strings.Repeat("a.", LongestZone/2)
+	if soa := Zones([]string{longest}, nil, 0)[0].SOA(longest, state, 30); packRest(soa) == nil {
+		t.Errorf("the SOA of the longest zone has no place in a message: %s", soa)
+	}
+}
