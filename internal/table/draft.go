@@ -118,7 +118,9 @@ func (d *Draft) replaceHolds(was, is *Instance) {
 		}
 	}
 	for _, addr := range is.Addresses {
-		if !slices.Contains(was.Addresses, addr) {
+		if slices.Contains(was.Addresses, addr) {
+			d.next.holders.touch(d.next.made, addr)
+		} else {
 			d.next.hold(addr, is.ID())
 		}
 	}
@@ -152,6 +154,13 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	view := d.touch(name)
 	d.dropClusterIPs(view)
 	d.next.aliases += aliases(def) - aliases(view.Definition)
+	if answersOthers(def, view.Definition) {
+		for i := range view.Instances {
+			for _, addr := range i.Addresses {
+				d.next.holders.touch(d.next.made, addr)
+			}
+		}
+	}
 	view.Definition = def
 	for _, addr := range def.ClusterIPs {
 		d.next.hold(addr, service.ID{Name: view.Name})
@@ -228,6 +237,14 @@ func aliases(def *service.Definition) int {
 		return 1
 	}
 	return 0
+}
+
+// answersOthers reports whether with one definition other instances are answered than with another.
+func answersOthers(def, was *service.Definition) bool {
+	if was == nil {
+		was = &service.Definition{}
+	}
+	return aliases(def) != aliases(was) || def.PublishNotReady != was.PublishNotReady
 }
 
 func (d *Draft) dropService(view *View) {

@@ -3,6 +3,7 @@ package table
 import (
 	"net/netip"
 	"slices"
+	"sync"
 )
 
 // searched is how many instances are looked through for an address, at every query for it. Of
@@ -15,7 +16,7 @@ func (v *View) having(addr netip.Addr) (*block, int, bool) {
 	if v.Len() <= searched {
 		return v.search(addr)
 	}
-	all := v.Prepared(addressesKey{}, v.addresses).([]addressOf)
+	all := v.Prepared(addressesKey{}, v.prepareAddresses).(*addresses).list(v)
 	at, ok := slices.BinarySearchFunc(all, addr, func(a addressOf, addr netip.Addr) int { return a.addr.Compare(addr) })
 	if !ok {
 		return nil, 0, false
@@ -47,16 +48,29 @@ type addressOf struct {
 	number int
 }
 
-// addresses lists the addresses of all instances, in order.
-func (v *View) addresses() *Preparation {
-	var all []addressOf
-	number := 0
-	for i := range v.Instances {
-		for _, addr := range i.Addresses {
-			all = append(all, addressOf{addr, number})
+// addresses are those of all instances of a view, in order.
+type addresses struct {
+	Preparation
+	once sync.Once // others wait for who makes the list: there may be many, and it is long
+	all  []addressOf
+}
+
+func (v *View) prepareAddresses() *Preparation {
+	a := new(addresses)
+	a.Value = a
+	return &a.Preparation
+}
+
+func (a *addresses) list(v *View) []addressOf {
+	a.once.Do(func() {
+		for _, r := range v.runs {
+			for n := range r.entries {
+				for addr := range r.addresses(n) {
+					a.all = append(a.all, addressOf{addr, r.before + n})
+				}
+			}
 		}
-		number++
-	}
-	slices.SortStableFunc(all, func(a, b addressOf) int { return a.addr.Compare(b.addr) })
-	return &Preparation{Value: all}
+		slices.SortStableFunc(a.all, func(a, b addressOf) int { return a.addr.Compare(b.addr) })
+	})
+	return a.all
 }

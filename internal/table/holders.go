@@ -47,14 +47,44 @@ func (s *Snapshot) Holders(addr netip.Addr) func(yield func(Holder) bool) {
 		if v, b, n, ok := s.sole(addr, (*View).having); ok {
 			yield(Holder{v.Name, v.read(b, n)})
 		} else if all := s.holders.shared.get(hash(addr), addr); all != nil {
-			all.all(func(id service.ID) bool {
-				if id.ID == "" {
-					return yield(Holder{Service: id.Name})
-				}
-				return yield(Holder{id.Name, s.Instance(id)})
-			})
+			all.all(func(id service.ID) bool { return yield(s.holder(id)) })
 		}
 	}
+}
+
+// Sharers returns how many hold an address that more than one does; else 0.
+func (s *Snapshot) Sharers(addr netip.Addr) int {
+	if all := s.holders.shared.get(hash(addr), addr); all != nil {
+		return all.len()
+	}
+	return 0
+}
+
+// HoldersFrom yields the same as Holders does of an address that more than one holds, but from the
+// one of that number on and around the end.
+func (s *Snapshot) HoldersFrom(addr netip.Addr, from int) func(yield func(Holder) bool) {
+	return func(yield func(Holder) bool) {
+		if all := s.holders.shared.get(hash(addr), addr); all != nil {
+			all.from(from, func(id service.ID) bool { return yield(s.holder(id)) })
+		}
+	}
+}
+
+func (s *Snapshot) holder(id service.ID) Holder {
+	if id.ID == "" {
+		return Holder{Service: id.Name}
+	}
+	return Holder{id.Name, s.Instance(id)}
+}
+
+// PreparedAt returns what was prepared of those who share an address, as [View.Prepared] does of a
+// service; false where less than two hold it. It is dropped with each change of one of them.
+func (s *Snapshot) PreparedAt(addr netip.Addr, key any, prepare func() *Preparation) (any, bool) {
+	all := s.holders.shared.get(hash(addr), addr)
+	if all == nil {
+		return nil, false
+	}
+	return all.prepared.get(key, prepare), true
 }
 
 // Host is what is told of an instance by its address: to read all of it would take as long again.
@@ -192,6 +222,14 @@ func (s *Snapshot) holdAll(views []*View) {
 	}
 }
 
+// touch notes that what is told of one who holds an address has changed.
+func (hs *holders) touch(revision uint64, addr netip.Addr) {
+	hash := hash(addr)
+	if s := hs.shared.get(hash, addr); s != nil {
+		hs.shared.set(revision, hash, addr, s.afresh())
+	}
+}
+
 // release notes that an address belongs to an instance, or to a service by its cluster IP, no
 // longer.
 func (hs *holders) release(revision uint64, addr netip.Addr, by service.ID) {
@@ -213,11 +251,13 @@ func (hs *holders) release(revision uint64, addr netip.Addr, by service.ID) {
 }
 
 // sharers are the holders of one address, in order; the ID of a service that has it as a cluster
-// IP is empty. They are never changed.
+// IP is empty. They are never changed: when what is told of one of them changes, others take their
+// place, and what was prepared of them goes.
 type sharers struct {
-	addr netip.Addr
-	few  []service.ID
-	many *btree.BTreeG[service.ID] // in the place of few where there are more: thousands may be
+	addr     netip.Addr
+	few      []service.ID
+	many     *btree.BTreeG[service.ID] // in the place of few where there are more: thousands may be
+	prepared prepared
 }
 
 const mostFew = 32
@@ -247,6 +287,33 @@ func (s *sharers) all(yield func(service.ID) bool) {
 		}
 	}
 }
+
+// from yields all from the n-th on and around the end.
+func (s *sharers) from(n int, yield func(service.ID) bool) {
+	if s.many == nil {
+		for k := range s.few {
+			if !yield(s.few[(n+k)%len(s.few)]) {
+				return
+			}
+		}
+		return
+	}
+	first, ok := s.many.GetAt(n)
+	if !ok {
+		return
+	}
+	more := true
+	s.many.Ascend(first, func(id service.ID) bool {
+		more = yield(id)
+		return more
+	})
+	if more {
+		s.many.Scan(func(id service.ID) bool { return compare(id, first) < 0 && yield(id) })
+	}
+}
+
+// afresh returns the same holders, of which nothing is prepared.
+func (s *sharers) afresh() *sharers { return &sharers{addr: s.addr, few: s.few, many: s.many} }
 
 // with returns the holders with one more.
 func (s *sharers) with(id service.ID) *sharers {

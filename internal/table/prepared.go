@@ -2,8 +2,8 @@ package table
 
 import "sync/atomic"
 
-// prepared is what readers made of a view and keep with it, so that it is made once
-// and goes when the view goes. The zero value is empty.
+// prepared is what readers made of a view, or of those who share an address, and keep with it,
+// so that it is made once and goes when that goes. The zero value is empty.
 type prepared struct {
 	first atomic.Pointer[Preparation]
 }
@@ -21,23 +21,29 @@ type Preparation struct {
 // where it was not. Two readers may make it at once; both get the same one. The key
 // must say all that the value depends on besides the view, and there must be few.
 func (v *View) Prepared(key any, prepare func() *Preparation) any {
-	first := v.prepared.first.Load()
-	for p := first; p != nil; p = p.next {
-		if p.key == key {
-			return p.Value
-		}
-	}
-	made := prepare()
-	made.key, made.next = key, first
-	if v.prepared.first.CompareAndSwap(first, made) {
-		return made.Value
-	}
-	return v.Prepared(key, prepare)
+	return v.prepared.get(key, prepare)
 }
 
 // Forget drops all that was prepared of the view, because the lease of an instance has
 // ended. What is prepared from then on knows of that.
-func (v *View) Forget() {
+func (v *View) Forget() { v.prepared.forget() }
+
+func (p *prepared) get(key any, prepare func() *Preparation) any {
+	first := p.first.Load()
+	for at := first; at != nil; at = at.next {
+		if at.key == key {
+			return at.Value
+		}
+	}
+	made := prepare()
+	made.key, made.next = key, first
+	if p.first.CompareAndSwap(first, made) {
+		return made.Value
+	}
+	return p.get(key, prepare)
+}
+
+func (p *prepared) forget() {
 	// Not nil, which a reader may have found before: what it has made would be kept.
-	v.prepared.first.Store(&Preparation{})
+	p.first.Store(&Preparation{})
 }

@@ -60,6 +60,18 @@ func (v *View) Instances(yield func(*Instance) bool) {
 	}
 }
 
+// Ports yields the number of each instance, in order of id, and the ports that it has. It takes
+// less than to read the instances.
+func (v *View) Ports(yield func(number int, ports []service.Port) bool) {
+	for _, r := range v.runs {
+		for n := range r.entries {
+			if !yield(r.before+n, r.traits[r.entries[n].traits].Ports) {
+				return
+			}
+		}
+	}
+}
+
 // At returns the instance of that number: as many stand before it, in order of id.
 func (v *View) At(number int) *Instance { return v.read(v.runs.at(number)) }
 
@@ -208,11 +220,18 @@ func (s *Snapshot) Tenure(id service.ID) (Tenure, bool) {
 // later snapshots too.
 func (s *Snapshot) Leases() *lease.Wheel { return s.leases }
 
-// Forget has all forgotten that was prepared of the service whose instance has a lease: see
-// [View.Forget].
+// Forget has all forgotten that was prepared of the service whose instance has a lease, and of the
+// addresses of that: see [View.Forget].
 func (s *Snapshot) Forget(l *lease.Lease) {
 	for v := range s.services.hashed(l.Owner()) {
 		v.Forget()
+	}
+	if i := s.leased(l); i != nil {
+		for _, addr := range i.Addresses {
+			if shared := s.holders.shared.get(hash(addr), addr); shared != nil {
+				shared.prepared.forget()
+			}
+		}
 	}
 }
 
