@@ -1,12 +1,14 @@
 package answer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"net/netip"
 	"slices"
 
 	"github.com/coredns-registry/registry/internal/lease"
+	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
 )
@@ -14,16 +16,17 @@ import (
 // builder gathers records into a set in which each stands once (RFC 2181, section 5).
 type builder struct {
 	most    int          // records in one answer; 0 is all
+	whole   bool         // it is for a transfer, which messages do not bound
 	leases  *lease.Wheel // that lenders are on; nil where all are static
 	records []record
+	bytes   int // that the records take in a message, at the least
 	starts  []int
-	at      map[string]int // key to place, once there are more than a few
+	at      map[string]int // data to place, once there are more than a few
 	fresh   bool           // the next record is the first of its instance
 }
 
 // record is one resource record on its way into a set.
 type record struct {
-	key     string         // no other record of the set has it
 	rest    []byte         // packed, without its owner
 	lenders []lease.Number // the leases of all instances that it stands for
 	target  *target        // of an SRV or NS record
@@ -34,37 +37,64 @@ type target struct {
 	name    []byte         // in wire form
 	glue    []byte         // the records of its addresses, without their owner
 	lenders []lease.Number // the leases that they depend on
+
+	ports []service.Port // that were added last
+	first int            // the record of the first of them
 }
 
 // newTarget returns a target with the addresses that a builder has gathered.
 func newTarget(name []byte, addresses *builder) *target {
 	t := &target{name: name}
+	t.setGlue(addresses)
 	for _, r := range addresses.records {
-		t.glue = append(t.glue, r.rest...)
 		t.lenders = append(t.lenders, r.lenders...)
 	}
 	return t
 }
 
+// setGlue gives a target the addresses that a builder has gathered.
+func (t *target) setGlue(addresses *builder) {
+	for _, r := range addresses.records {
+		t.glue = append(t.glue, r.rest...)
+	}
+}
+
+// full reports whether there are more records than the largest message holds: then nobody can
+// be sent them all, and it is no use to gather more.
+func (b *builder) full() bool {
+	if b.whole {
+		return b.bytes > longestSet
+	}
+	return b.bytes > dns.MaxMsgSize
+}
+
+// longestSet bounds the sets of a transfer, so that places in them have 32 bits: what stands
+// beside the records takes a few times as much at the most.
+const longestSet = 1 << 28
+
 // begin says that the records that follow are those of another instance.
 func (b *builder) begin() { b.fresh = true }
 
-// add appends a record, or lets the one that has the same key stand for this instance
-// too: then an answer that is to begin with this instance begins there.
-func (b *builder) add(key string, r record) {
-	i := b.find(key)
-	if i >= 0 {
-		b.records[i].lenders = append(b.records[i].lenders, r.lenders...)
-	} else {
-		i = len(b.records)
-		r.key = key
-		b.records = append(b.records, r)
-		if b.at != nil {
-			b.at[key] = i
-		}
+// add appends a record, and returns its place.
+func (b *builder) add(r record) int {
+	b.bytes += pointerLen + shortest(r.rest)
+	b.records = append(b.records, r)
+	return len(b.records) - 1
+}
+
+// shortest returns the least that a record without its owner takes in a message: names of PTR
+// records are compressed (RFC 3597, section 4), at the best to a pointer.
+func shortest(rest []byte) int {
+	if binary.BigEndian.Uint16(rest) == dns.TypePTR {
+		return dataAt + pointerLen
 	}
+	return len(rest)
+}
+
+// start says that the record at a place is one of the instance: the first may begin an answer.
+func (b *builder) start(at int) {
 	if b.fresh {
-		b.starts = append(b.starts, i)
+		b.starts = append(b.starts, at)
 		b.fresh = false
 	}
 }
@@ -72,45 +102,51 @@ func (b *builder) add(key string, r record) {
 // few is how many records are searched one by one.
 const few = 16
 
-// find returns the place of the record that has that key; less than 0 where there is none.
-func (b *builder) find(key string) int {
+// find returns the place of the record that has that data; less than 0 where there is none.
+func (b *builder) find(data []byte) int {
 	if len(b.records) < few {
-		return slices.IndexFunc(b.records, func(r record) bool { return r.key == key })
+		return slices.IndexFunc(b.records, func(r record) bool { return bytes.Equal(r.rest[dataAt:], data) })
 	}
 	if b.at == nil {
 		b.at = make(map[string]int)
 		for i, r := range b.records {
-			b.at[r.key] = i
+			b.at[string(r.rest[dataAt:])] = i
 		}
 	}
-	if i, known := b.at[key]; known {
+	if i, known := b.at[string(data)]; known {
 		return i
 	}
 	return -1
 }
 
-// addData adds a record of that type and data, which depends on the lease of that number.
+// addData adds a record of that type and data, which depends on the lease of that number. One that
+// is there stands for this instance too: then an answer that is to begin with this instance
+// begins there.
 func (b *builder) addData(qtype uint16, data []byte, lender lease.Number) {
-	b.add(string(data), record{rest: newRest(qtype, data), lenders: lenders(lender)})
+	i := b.find(data)
+	if i < 0 {
+		i = b.add(record{rest: newRest(qtype, data)})
+		if b.at != nil {
+			b.at[string(data)] = i
+		}
+	}
+	if lender != static {
+		b.records[i].lenders = append(b.records[i].lenders, lender)
+	}
+	b.start(i)
 }
 
 // static in the place of a lease's number says that there is none.
 const static lease.Number = 0
 
-// lenders returns the number of a lease as a list; nil where that is none.
-func lenders(number lease.Number) []lease.Number {
-	if number == static {
-		return nil
-	}
-	return []lease.Number{number}
-}
-
 func (b *builder) addAddress(addr netip.Addr, lender lease.Number) {
-	qtype := dns.TypeAAAA
 	if addr.Is4() {
-		qtype = dns.TypeA
+		four := addr.As4()
+		b.addData(dns.TypeA, four[:], lender)
+	} else {
+		sixteen := addr.As16()
+		b.addData(dns.TypeAAAA, sixteen[:], lender)
 	}
-	b.addData(qtype, addr.AsSlice(), lender)
 }
 
 // addFamily adds those of an instance's addresses that are of a family, as its first

@@ -7,24 +7,25 @@ import (
 	"strings"
 
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
 )
 
 // hosts are labels below a service, in order, with the numbers of the instances that they
-// lead to. Their records are made anew each time: mostly a host is one instance.
+// lead to.
 type hosts []host
 
 type host struct {
 	label  string
-	number int
+	number int32
 }
 
 // hosts returns all hosts of the service.
 func (s *sets) hosts() hosts {
-	return *s.labels.get(func() *hosts {
+	return *s.labels.get(&s.building, func() *hosts {
 		all := make(hosts, 0, s.view.Len())
-		n := 0
+		n := int32(0)
 		for i := range s.view.Instances {
 			if s.view.Answers(i) {
 				for label := range i.Hosts {
@@ -46,32 +47,56 @@ func (h hosts) at(label string) hosts {
 	from, _ := slices.BinarySearchFunc(h, label, func(h host, label string) int {
 		return strings.Compare(h.label, label)
 	})
-	to := from
-	for to < len(h) && h[to].label == label {
-		to++
-	}
-	return h[from:to]
+	n, _ := slices.BinarySearchFunc(h[from:], label, func(h host, label string) int {
+		return cmp.Or(strings.Compare(h.label, label), -1) // the first that comes after it
+	})
+	return h[from : from+n]
 }
+
+// members returns the instances that a host leads to, which is all of one label.
+func (h hosts) members() members {
+	numbers := make([]int32, len(h))
+	for n := range h {
+		numbers[n] = h[n].number
+	}
+	return members{numbers: numbers}
+}
+
+// fewSharers is how many instances share a host whose records are made anew each time: they cost
+// little, and would be many.
+const fewSharers = 4
 
 // host returns the records of one host, which is all of one label; nil for a type that hosts
 // never have.
 func (s *sets) host(h hosts, qtype uint16) *set {
+	switch qtype {
+	case dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT:
+	default:
+		return nil
+	}
 	if len(h) == 1 {
-		if lone := loneHost(s.view, s.view.At(h[0].number), qtype); lone != nil {
+		if lone := loneHost(s.view, s.view.At(int(h[0].number)), qtype); lone != nil {
 			return lone
 		}
 	}
+	if len(h) > fewSharers && !s.zone.whole {
+		return s.get(h[0].label, qtype, func(anywhere bool) gathered { return s.hostRecords(h, qtype, anywhere) })
+	}
+	made := new(set)
+	s.hostRecords(h, qtype, false).fill(made)
+	return made
+}
+
+func (s *sets) hostRecords(h hosts, qtype uint16, anywhere bool) gathered {
 	switch qtype {
 	case dns.TypeA:
-		return s.hostAddresses(h, netip.Addr.Is4)
+		return s.hostAddresses(h, netip.Addr.Is4, anywhere)
 	case dns.TypeAAAA:
-		return s.hostAddresses(h, netip.Addr.Is6)
+		return s.hostAddresses(h, netip.Addr.Is6, anywhere)
 	case dns.TypeSRV:
-		return s.hostServices(h)
-	case dns.TypeTXT:
-		return s.hostTexts(h)
+		return s.hostServices(h, allPorts, anywhere)
 	}
-	return nil
+	return s.hostTexts(h, anywhere)
 }
 
 // loneHost returns the record of a host that is one instance, put together at once; nil where
@@ -92,48 +117,51 @@ func loneHost(view *table.View, i *table.Instance, qtype uint16) *set {
 	return nil
 }
 
-// sharing yields the instances that share a host.
-func (s *sets) sharing(h hosts) func(yield func(*table.Instance) bool) {
-	return func(yield func(*table.Instance) bool) {
-		for _, h := range h {
-			if !yield(s.view.At(h.number)) {
-				return
-			}
-		}
-	}
-}
-
-func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool) *set {
+func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool, anywhere bool) *builder {
 	b := s.builder()
-	for i := range s.sharing(h) {
+	for i := range s.some(h.members(), anywhere) {
 		for label, addrs := range i.Hosts {
 			if label == h[0].label {
 				b.addFamily(addrs, family, i.Lease().Number())
 			}
 		}
+		if b.full() {
+			break
+		}
 	}
-	return b.set()
+	return &b
 }
 
-func (s *sets) hostServices(h hosts) *set {
-	b := s.newSRVBuilder(s.targets(s.sharing(h)))
-	for i := range s.sharing(h) {
+// hostServices gathers the SRV records of a host, for those ports that are wanted of each
+// instance.
+func (s *sets) hostServices(h hosts, wanted func([]service.Port) []service.Port, anywhere bool) *srvBuilder {
+	b := s.newSRVBuilder(h.members())
+	for i := range s.some(b.among, anywhere) {
 		b.begin()
-		b.addInstance(h[0].label, i, i.Ports)
+		b.addInstance(h[0].label, i, wanted(i.Ports))
+		if b.full() {
+			break
+		}
 	}
-	return b.set()
+	return b
 }
 
-// hostTexts returns the metadata, a TXT record for each instance (RFC 6763, section 6).
-func (s *sets) hostTexts(h hosts) *set {
+// allPorts is all of some ports.
+func allPorts(ports []service.Port) []service.Port { return ports }
+
+// hostTexts gathers the metadata, a TXT record for each instance (RFC 6763, section 6).
+func (s *sets) hostTexts(h hosts, anywhere bool) *builder {
 	b := s.builder()
-	for i := range s.sharing(h) {
+	for i := range s.some(h.members(), anywhere) {
 		if data := appendMetadata(nil, i); data != nil {
 			b.begin()
 			b.addData(dns.TypeTXT, data, i.Lease().Number())
 		}
+		if b.full() {
+			break
+		}
 	}
-	return b.set()
+	return &b
 }
 
 // appendMetadata appends the strings of a TXT record that say an instance's metadata.

@@ -1,90 +1,127 @@
 package answer
 
 import (
-	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"unique"
 
 	"github.com/coredns-registry/registry/service"
+
+	"github.com/miekg/dns"
 )
 
-// portSets are the SRV records of a service's named ports, in order of their labels.
-type portSets struct {
-	all []portSet
-	one [1]portSet // all of them where there are no more, as is the rule
+// ports are the named ports of a service, in order of their labels.
+type ports struct {
+	all       []portMembers
+	protocols [len(protocols)]bool // that some port is of
 }
 
-// portSet is the records of one port, which is called as "_http._tcp" is.
-type portSet struct {
-	label string
-	set   set
+// portMembers are the instances that have a port, which is called as "_http._tcp" is.
+type portMembers struct {
+	label   string
+	name    service.Port // without its number
+	members members
 }
 
-// find returns the records of a port; nil where there is no such port.
-func (p *portSets) find(label string) *set {
-	n := sort.Search(len(p.all), func(n int) bool { return p.all[n].label >= label })
-	if n == len(p.all) || p.all[n].label != label {
-		return nil
+// in returns the port among those of an instance; none where it has no such.
+func (p *portMembers) in(ports []service.Port) []service.Port {
+	for n := range ports {
+		if ports[n].Protocol == p.name.Protocol && strings.EqualFold(ports[n].Name, p.name.Name) {
+			return ports[n : n+1]
+		}
 	}
-	return &p.all[n].set
+	return nil
+}
+
+var protocols = [...]service.Protocol{service.TCP, service.UDP, service.SCTP}
+
+// find returns which instances have a port; false where there is no such port.
+func (p *ports) find(label string) (of portMembers, ok bool) {
+	n, ok := slices.BinarySearchFunc(p.all, label, func(p portMembers, label string) int { return strings.Compare(p.label, label) })
+	if !ok {
+		return portMembers{}, false
+	}
+	return p.all[n], true
 }
 
 // speak reports whether there is a port of that protocol, which is called as "_tcp" is.
-func (p *portSets) speak(protocol string) bool {
-	for n := range p.all {
-		if strings.HasSuffix(p.all[n].label, "."+protocol) {
-			return true
-		}
-	}
-	return false
+func (p *ports) speak(protocol string) bool {
+	n := slices.Index(protocols[:], service.Protocol(protocol[1:]))
+	return n >= 0 && p.protocols[n]
 }
 
-// ports returns the sets of the named ports. A port that only the definition or an instance
-// that is not answered names is there, with an empty set.
-func (s *sets) ports() *portSets {
-	return s.named.get(func() *portSets {
-		targets := s.targets(s.instances)
-		builders := make(map[string]*srvBuilder)
-		at := func(p service.Port) *srvBuilder {
-			label := portLabel(p)
-			if builders[label] == nil {
-				builders[label] = s.newSRVBuilder(targets)
-			}
-			return builders[label]
+// port answers for the name of a port. One that only the definition or an instance that is not
+// answered names is there, without records.
+func (s *sets) port(label string, qtype uint16) Answer {
+	if qtype == dns.TypeSRV {
+		if set := s.find(label, qtype); set != nil && set.answers.Load() == 0 {
+			return found(set)
 		}
+	}
+	of, ok := s.ports().find(label)
+	switch {
+	case !ok:
+		return Answer{}
+	case qtype != dns.TypeSRV:
+		return found(nil)
+	}
+	return found(s.get(of.label, qtype, func(anywhere bool) gathered { return s.portServices(of, anywhere) }))
+}
+
+// ports returns the named ports of the definition and of all instances, answered or not.
+func (s *sets) ports() *ports {
+	return s.named.get(&s.building, func() *ports {
+		having := make(map[service.Port][]int32) // by name, in lower case, and protocol
 		if def := s.view.Definition; def != nil {
 			for n := range named(def.Ports) {
-				b := at(def.Ports[n])
-				if def.Type == service.ClusterIP {
-					b.addService(def.Ports[n : n+1])
-				}
+				having[nameOf(def.Ports[n])] = nil
 			}
 		}
-		for i := range s.view.Instances {
-			answered := s.view.Type() == service.Headless && s.view.Answers(i)
-			for n := range named(i.Ports) {
-				b := at(i.Ports[n])
-				if !answered {
-					continue
-				}
-				b.begin()
-				for label := range i.Hosts {
-					b.addInstance(label, i, i.Ports[n:n+1])
-				}
+		for number, list := range s.view.Ports {
+			for n := range named(list) {
+				name := nameOf(list[n])
+				having[name] = append(having[name], int32(number))
 			}
 		}
-		p := new(portSets)
-		if p.all = p.one[:]; len(builders) != 1 {
-			p.all = make([]portSet, len(builders))
+		p := &ports{all: make([]portMembers, 0, len(having))}
+		for name, numbers := range having {
+			of := portMembers{
+				label:   unique.Make(portLabel(name)).Value(), // most services have the same few
+				name:    name,
+				members: members{numbers: numbers},
+			}
+			if 2*len(numbers) > s.view.Len() {
+				of.members = members{all: true} // as is the rule: a list would save little
+			}
+			p.all = append(p.all, of)
+			if n := slices.Index(protocols[:], name.Protocol); n >= 0 {
+				p.protocols[n] = true
+			}
 		}
-		for n, label := range slices.Sorted(maps.Keys(builders)) {
-			p.all[n].label = unique.Make(label).Value() // most services have the same few
-			builders[label].fill(&p.all[n].set)
-		}
+		slices.SortFunc(p.all, func(a, b portMembers) int { return strings.Compare(a.label, b.label) })
 		return p
 	})
+}
+
+// portServices gathers the SRV records of a port.
+func (s *sets) portServices(of portMembers, anywhere bool) *srvBuilder {
+	if s.view.Type() == service.ClusterIP {
+		b := s.newSRVBuilder(members{})
+		b.addService(of.in(s.view.Definition.Ports))
+		return b
+	}
+	b := s.newSRVBuilder(members{all: true})
+	b.whole = false
+	for i := range s.some(of.members, anywhere) {
+		b.begin()
+		for label := range i.Hosts {
+			b.addInstance(label, i, of.in(i.Ports))
+			if b.full() {
+				return b
+			}
+		}
+	}
+	return b
 }
 
 // named yields the places of the ports that have a name.
@@ -96,6 +133,11 @@ func named(ports []service.Port) func(yield func(int) bool) {
 			}
 		}
 	}
+}
+
+// nameOf returns what a port is called by, without its number.
+func nameOf(p service.Port) service.Port {
+	return service.Port{Name: strings.ToLower(p.Name), Protocol: p.Protocol}
 }
 
 func portLabel(p service.Port) string {

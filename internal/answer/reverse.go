@@ -24,24 +24,47 @@ func (z *Zone) lookupReverse(s *table.Snapshot, addr netip.Addr, qtype uint16) A
 	return found(all)
 }
 
-// mostPointers bounds the PTR records of one address: no more fit in a message, so a
-// query costs no more however many instances share the address.
-const mostPointers = dns.MaxMsgSize / (smallest + 2)
-
-// pointers returns the PTR records of an address. They are made anew each time: mostly it is
-// one, and a table has many addresses.
+// pointers returns the PTR records of an address. Those of an address that one instance has are
+// made anew each time: a table has many. The others are kept with those who share the address.
 func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
 	if host, ok := s.SoleHost(addr); ok {
 		return z.pointer(host, addr)
 	}
-	b := builder{most: z.most, leases: s.Leases()}
-	for holder := range s.Holders(addr) {
-		if len(b.records) == mostPointers {
+	kept, shared := s.PreparedAt(addr, z.key, func() *table.Preparation {
+		p := new(pointers)
+		p.Value = p
+		return &p.Preparation
+	})
+	if !shared {
+		return &set{}
+	}
+	return kept.(*pointers).get("", dns.TypePTR, func(anywhere bool) gathered { return z.gatherPointers(s, addr, anywhere) })
+}
+
+// pointers are the PTR records of an address that several share.
+type pointers struct {
+	table.Preparation
+	shelf
+}
+
+func (z *Zone) gatherPointers(s *table.Snapshot, addr netip.Addr, anywhere bool) *builder {
+	b := builder{most: z.most, whole: z.whole, leases: s.Leases()}
+	from := 0
+	if anywhere {
+		from = anyOf(s.Sharers(addr), func(k int) bool {
+			for holder := range s.HoldersFrom(addr, k) {
+				return holder.Instance == nil || s.Answers(holder.Instance)
+			}
+			return false
+		})
+	}
+	for holder := range s.HoldersFrom(addr, from) {
+		z.addPointer(&b, s, holder, addr)
+		if b.full() {
 			break
 		}
-		z.addPointer(&b, s, holder, addr)
 	}
-	return b.set()
+	return &b
 }
 
 // pointer returns the record that leads from an address to the instance that alone has it.

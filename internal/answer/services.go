@@ -1,7 +1,9 @@
 package answer
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/coredns-registry/registry/internal/table"
@@ -20,14 +22,7 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 	case serviceName:
 		return found(s.own(qtype))
 	case portName:
-		set := s.ports().find(p.label)
-		switch {
-		case set == nil:
-			return Answer{}
-		case qtype != dns.TypeSRV:
-			return found(nil)
-		}
-		return found(set)
+		return s.port(p.label, qtype)
 	case hostName:
 		if h := s.hosts().at(p.label); len(h) > 0 {
 			return found(s.host(h, qtype))
@@ -72,22 +67,23 @@ type sets struct {
 	zone *Zone
 	view *table.View
 
-	v4, v6, srv lazy[set]
-	named       lazy[portSets]
-	labels      lazy[hosts]
-
-	first set // of those above, the one that was asked first
-	taken atomic.Bool
+	shelf  // of the service itself, of its ports, and of hosts that many share
+	named  lazy[ports]
+	labels lazy[hosts]
 }
 
-// lazy is a value that is made by the first who asks.
+// lazy is a value that is made by the first who asks. The others wait.
 type lazy[T any] struct{ value atomic.Pointer[T] }
 
-func (l *lazy[T]) get(make func() *T) *T {
+func (l *lazy[T]) get(making *sync.Mutex, make func() *T) *T {
 	if v := l.value.Load(); v != nil {
 		return v
 	}
-	l.value.CompareAndSwap(nil, make())
+	making.Lock()
+	defer making.Unlock()
+	if l.value.Load() == nil {
+		l.value.Store(make())
+	}
 	return l.value.Load()
 }
 
@@ -100,69 +96,102 @@ func (z *Zone) setsOf(view *table.View) *sets {
 	}).(*sets)
 }
 
-// filled returns a set of what was gathered, which is to be kept.
-func (s *sets) filled(b interface{ fill(*set) }) *set {
-	to := &s.first
-	if !s.taken.CompareAndSwap(false, true) {
-		to = new(set)
-	}
-	b.fill(to)
-	return to
+// builder returns one for records of the service.
+func (s *sets) builder() builder {
+	return builder{most: s.zone.most, whole: s.zone.whole, leases: s.view.Leases()}
 }
 
-// builder returns one for records of the service.
-func (s *sets) builder() builder { return builder{most: s.zone.most, leases: s.view.Leases()} }
+// members are some instances of a service by their numbers, or all of them, or none.
+type members struct {
+	numbers []int32
+	all     bool
+}
 
-// instances yields those that are answered.
-func (s *sets) instances(yield func(*table.Instance) bool) {
-	for i := range s.view.Instances {
-		if s.view.Answers(i) && !yield(i) {
-			return
+// some yields those of the members that are answered, from the first on or from one picked by
+// chance.
+func (s *sets) some(m members, anywhere bool) func(yield func(*table.Instance) bool) {
+	return func(yield func(*table.Instance) bool) {
+		n := len(m.numbers)
+		if m.all {
+			n = s.view.Len()
+		}
+		at := func(k int) *table.Instance {
+			if m.all {
+				return s.view.At(k)
+			}
+			return s.view.At(int(m.numbers[k]))
+		}
+		from := 0
+		if anywhere {
+			from = anyOf(n, func(k int) bool { return s.view.Answers(at(k)) })
+		}
+		for k := range n {
+			if i := at((from + k) % n); s.view.Answers(i) && !yield(i) {
+				return
+			}
 		}
 	}
+}
+
+// anyOf picks one of n by chance, of those that will do. Where hardly one does it may pick another.
+func anyOf(n int, do func(k int) bool) int {
+	for range min(100*n, 100) {
+		if k := rand.IntN(n); do(k) {
+			return k
+		}
+	}
+	return 0
 }
 
 // own returns the set of the service's own name, nil for a type it never has.
 func (s *sets) own(qtype uint16) *set {
 	switch qtype {
 	case dns.TypeA:
-		return s.v4.get(func() *set { return s.addresses(netip.Addr.Is4) })
+		return s.get("", qtype, func(anywhere bool) gathered { return s.addresses(netip.Addr.Is4, anywhere) })
 	case dns.TypeAAAA:
-		return s.v6.get(func() *set { return s.addresses(netip.Addr.Is6) })
+		return s.get("", qtype, func(anywhere bool) gathered { return s.addresses(netip.Addr.Is6, anywhere) })
 	case dns.TypeSRV:
-		return s.srv.get(s.services)
+		return s.get("", qtype, func(anywhere bool) gathered { return s.services(anywhere) })
 	}
 	return nil
 }
 
-func (s *sets) addresses(family func(netip.Addr) bool) *set {
+func (s *sets) addresses(family func(netip.Addr) bool, anywhere bool) *builder {
 	b := s.builder()
 	if s.view.Type() == service.ClusterIP {
 		for _, addr := range s.view.Definition.ClusterIPs {
 			b.addFamily([]netip.Addr{addr}, family, static)
 		}
-		return s.filled(&b)
+		return &b
 	}
-	for i := range s.instances {
+	for i := range s.some(members{all: true}, anywhere) {
 		b.addFamily(i.Addresses, family, i.Lease().Number())
+		if b.full() {
+			break
+		}
 	}
-	return s.filled(&b)
+	return &b
 }
 
-// services returns an SRV record for each port and target.
-func (s *sets) services() *set {
-	b := s.newSRVBuilder(s.targets(s.instances))
+// services gathers an SRV record for each port and target.
+func (s *sets) services(anywhere bool) *srvBuilder {
 	if s.view.Type() == service.ClusterIP {
+		b := s.newSRVBuilder(members{})
 		b.addService(s.view.Definition.Ports)
-		return s.filled(b)
+		return b
 	}
-	for i := range s.instances {
+	b := s.newSRVBuilder(members{all: true})
+	b.whole = false
+	for i := range s.some(b.among, anywhere) {
 		b.begin()
 		for label := range i.Hosts {
 			b.addInstance(label, i, i.Ports)
+			if b.full() {
+				return b
+			}
 		}
 	}
-	return s.filled(b)
+	return b
 }
 
 // fullName returns the full name of a label below the service, or of the service itself.

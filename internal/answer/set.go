@@ -15,11 +15,24 @@ type set struct {
 	packed
 	most int32 // how many records an answer holds at the most
 
+	// answers counts those of a set that is a part of what there is, from 1; 0 is a set that
+	// is whole.
+	answers atomic.Int32
+
 	// until bounds the leases of the whole set from below: none ends before. Deadlines
 	// of a set only move forward, so it stays true; while it is far enough away nobody
 	// need look at the leases one by one.
 	until  atomic.Int64
 	leases *lease.Wheel // of the lenders; nil where all are static
+}
+
+// partAnswers is how many answers come of one part of a set before another takes its place. To
+// build a part costs about as much as a thousand answers.
+const partAnswers = 1000
+
+// worn reports whether a set has given as many answers as it may, and counts one more.
+func (s *set) worn() bool {
+	return s.answers.Load() > 0 && s.answers.Add(1) > partAnswers+1
 }
 
 // choice is a run of a set's records, from start on and around the end.

@@ -148,7 +148,7 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 			in.target = newTarget(name, &addresses)
 		}
 		var b builder
-		b.add("", in)
+		b.add(in)
 		s := b.set()
 		out := s.record(0, "x.")
 		if out.String() != rr.String() {

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -11,16 +12,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// All yields every record of the zone but its SOA, as a transfer sends them: a name and
+// All yields every record of the zone but its SOA, as a transfer sends them: some of a name and
 // a type at a time, with no bound on their number. Nothing of it is kept.
 func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
-		for owner, set := range z.every(s.Snapshot) {
-			if set == nil || set.n == 0 || !fits(owner) {
+		for t := range z.every(s.Snapshot) {
+			if t.set == nil || t.set.n == 0 || !fits(t.owner) {
 				continue
 			}
-			r := Reply{Msg: new(dns.Msg), Room: smallest * int(set.n), TTL: ttl, Now: now}
-			r.Add(owner, Answer{set: set})
+			r := Reply{Msg: new(dns.Msg), Room: smallest * int(t.set.n), TTL: ttl, Now: now}
+			if t.ends != nil {
+				r.TTL = ttlUntil(*t.ends, ttl, now)
+			}
+			r.Add(t.owner, Answer{set: t.set})
 			r.stamp()
 			if !yield(r.Msg.Answer) {
 				return
@@ -29,9 +33,16 @@ func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([
 	}
 }
 
-// every yields the sets of the zone with their owners. Some are nil or empty.
-func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
-	return func(yield func(string, *set) bool) {
+// told is what a transfer tells of a name and a type: all there is or, of very much, a part.
+type told struct {
+	owner string
+	set   *set
+	ends  *lease.Time // of a part: when the first lease does that any part depends on
+}
+
+// every yields the sets of the zone. Some are nil or empty.
+func (z *Zone) every(s *table.Snapshot) func(yield func(told) bool) {
+	return func(yield func(told) bool) {
 		for _, own := range []struct {
 			owner string
 			kind  kind
@@ -40,12 +51,12 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 				continue
 			}
 			for _, set := range z.own[own.kind] {
-				if !yield(own.owner, set) {
+				if !yield(told{owner: own.owner, set: set}) {
 					return
 				}
 			}
 		}
-		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed} // all of each set
+		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed, whole: true} // all of each set
 		if z.reverse {
 			whole.everyPointer(s, yield)
 			return
@@ -59,18 +70,20 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(string, *set) bool) {
 }
 
 // every yields the sets of one service; false says that no more are wanted.
-func (s *sets) every(yield func(string, *set) bool) bool {
+func (s *sets) every(yield func(told) bool) bool {
 	if s.view.Type() == service.ExternalName {
-		return yield(s.fullName(""), alias(s.view))
+		return yield(told{owner: s.fullName(""), set: alias(s.view)})
 	}
-	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV} {
-		if !yield(s.fullName(""), s.own(qtype)) {
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		if !yield(told{owner: s.fullName(""), set: s.own(qtype)}) {
 			return false
 		}
 	}
-	ports := s.ports().all
-	for n := range ports {
-		if !yield(s.fullName(ports[n].label), &ports[n].set) {
+	if !s.everyService(s.fullName(""), s.services(false), allPorts, yield) {
+		return false
+	}
+	for _, of := range s.ports().all {
+		if !s.everyService(s.fullName(of.label), s.portServices(of, false), of.in, yield) {
 			return false
 		}
 	}
@@ -78,7 +91,7 @@ func (s *sets) every(yield func(string, *set) bool) bool {
 		h := left.at(left[0].label)
 		left = left[len(h):]
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT} {
-			if !yield(s.fullName(h[0].label), s.host(h, qtype)) {
+			if !yield(told{owner: s.fullName(h[0].label), set: s.host(h, qtype)}) {
 				return false
 			}
 		}
@@ -86,7 +99,32 @@ func (s *sets) every(yield func(string, *set) bool) bool {
 	return true
 }
 
-func (z *Zone) everyPointer(s *table.Snapshot, yield func(string, *set) bool) {
+// everyService yields the SRV records at a name: those that were gathered where that is all of
+// them, else those of one host after the other. There may be a million times as many of them as
+// instances.
+func (s *sets) everyService(owner string, gathered *srvBuilder, wanted func([]service.Port) []service.Port, yield func(told) bool) bool {
+	if s.view.Type() == service.ClusterIP || !gathered.full() {
+		return yield(told{owner: owner, set: gathered.set()})
+	}
+	ends := lease.Time(math.MaxInt64)
+	for i := range s.some(members{all: true}, false) {
+		if t, leased := i.Lease().Deadline(); leased && len(wanted(i.Ports)) > 0 {
+			ends = min(ends, t)
+		}
+	}
+	for left := s.hosts(); len(left) > 0; {
+		h := left.at(left[0].label)
+		left = left[len(h):]
+		of := s.hostServices(h, wanted, false)
+		of.of = len(gathered.records)
+		if !yield(told{owner, of.set(), &ends}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (z *Zone) everyPointer(s *table.Snapshot, yield func(told) bool) {
 	all, ok := reverseRange(z.Origin)
 	if !ok {
 		return
@@ -101,10 +139,18 @@ func (z *Zone) everyPointer(s *table.Snapshot, yield func(string, *set) bool) {
 		}
 		last = addr
 		owner, err := dns.ReverseAddr(addr.String())
-		if err == nil && !yield(owner, z.pointers(s, addr)) {
+		if err == nil && !yield(told{owner: owner, set: z.everyHolder(s, addr)}) {
 			return
 		}
 	}
+}
+
+// everyHolder returns all the PTR records of an address.
+func (z *Zone) everyHolder(s *table.Snapshot, addr netip.Addr) *set {
+	if host, ok := s.SoleHost(addr); ok {
+		return z.pointer(host, addr)
+	}
+	return z.gatherPointers(s, addr, false).set()
 }
 
 // Names returns the names in the zone that lead to an instance as it stands, a reverse

@@ -1,10 +1,13 @@
 // Package answer says what the table gives for a name and a type: the rules of the
 // Kubernetes DNS-Based Service Discovery Specification 1.1.0, over a table.Snapshot.
 //
-// The records of a service are prepared when one of them is first asked, kept with the
+// The records of a service are prepared when they are first asked for, kept with the
 // service's view, and go with it when the service changes. A query chooses among them,
 // copies what it chose and stamps it with a TTL. Those of a single instance, at its own name
 // or at its address, are made when they are asked: they cost little, and would be many.
+//
+// No more records are prepared than the largest message holds. Of a service that has more, a
+// part is prepared that begins with an instance picked by chance, and later another part.
 package answer
 
 import (
@@ -28,7 +31,8 @@ type Zone struct {
 	pointed  []byte // the same for those that PTR records lead to, in another zone
 	most     int    // records in one answer; 0 is all
 	reverse  bool
-	key      any // of what is prepared of a view: says all it depends on
+	whole    bool // for a transfer: sets are bounded by nothing
+	key      any  // of what is prepared of a view: says all it depends on
 	own      map[kind]map[uint16]*set
 
 	soa       []byte // packed, without its owner and with zeros for what changes
@@ -81,7 +85,7 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		v6.addFamily([]netip.Addr{addr}, netip.Addr.Is6, static)
 	}
 	if server != nil {
-		ns.add("", record{rest: newRest(dns.TypeNS, server), target: newTarget(server, &glue)})
+		ns.add(record{rest: newRest(dns.TypeNS, server), target: newTarget(server, &glue)})
 	}
 	txt.addData(dns.TypeTXT, appendText(nil, specification), static)
 	z.own = map[kind]map[uint16]*set{

@@ -1,0 +1,110 @@
+package answer
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// someRecords are one record, of more than there is room for if it is said so.
+type someRecords struct{ more bool }
+
+func (r someRecords) full() bool { return r.more }
+
+func (r someRecords) fill(s *set) {
+	var b builder
+	b.addAddress(address(1), static)
+	b.fill(s)
+}
+
+// TestOneBuildsASetAndTheOthersWait: however many ask at once, it is built once.
+func TestOneBuildsASetAndTheOthersWait(t *testing.T) {
+	var s shelf
+	var built atomic.Int32
+	begun, build := make(chan struct{}), make(chan struct{})
+	got := make([]*set, 50)
+	var asked, done sync.WaitGroup
+	for n := range got {
+		asked.Add(1)
+		done.Go(func() {
+			asked.Done()
+			got[n] = s.get("a", dns.TypeA, func(bool) gathered {
+				if built.Add(1) == 1 {
+					close(begun)
+				}
+				<-build
+				return someRecords{}
+			})
+		})
+	}
+	asked.Wait()
+	<-begun
+	close(build)
+	done.Wait()
+	if n := built.Load(); n != 1 {
+		t.Errorf("it was built %d times", n)
+	}
+	for n := range got {
+		if got[n] == nil || got[n] != got[0] {
+			t.Fatalf("%d of those who asked got %p, another %p", n, got[n], got[0])
+		}
+	}
+}
+
+// TestPartsTakeTurnsAndNobodyWaits: of more than there is room for, another part takes the place of
+// the one before when that has been answered a number of times. While it is built the one before
+// is answered.
+func TestPartsTakeTurnsAndNobodyWaits(t *testing.T) {
+	var s shelf
+	var from []bool
+	part := func(anywhere bool) gathered {
+		from = append(from, anywhere)
+		return someRecords{more: true}
+	}
+	first := s.get("a", dns.TypeA, part)
+	if len(from) != 2 || from[0] || !from[1] {
+		t.Errorf("gathered %v: want all from the first one on, and then, since that is too much, from anywhere", from)
+	}
+	for n := range partAnswers {
+		if got := s.get("a", dns.TypeA, part); got != first {
+			t.Fatalf("after %d answers it is another part", n)
+		}
+	}
+	second := s.get("a", dns.TypeA, func(anywhere bool) gathered {
+		if !anywhere {
+			t.Error("the next part begins with the first instance")
+		}
+		if got := s.get("a", dns.TypeA, part); got != first {
+			t.Errorf("who asks meanwhile gets %p, want the part before, %p", got, first)
+		}
+		return someRecords{more: true}
+	})
+	if second == first || s.get("a", dns.TypeA, part) != second {
+		t.Error("the next part has not taken its place")
+	}
+	whole := s.get("b", dns.TypeA, func(bool) gathered { return someRecords{} })
+	for range 3 * partAnswers {
+		if s.get("b", dns.TypeA, part) != whole {
+			t.Fatal("what is whole was built anew")
+		}
+	}
+}
+
+// TestShelfIsBounded: it keeps no more than a number of sets, whatever is asked for, and finds each
+// of them.
+func TestShelfIsBounded(t *testing.T) {
+	var s shelf
+	for n := range 3 * mostSlots {
+		label := string(rune('a' + n))
+		made := s.get(label, dns.TypeA, func(bool) gathered { return someRecords{} })
+		other := s.get(label, dns.TypeAAAA, func(bool) gathered { return someRecords{} })
+		if made == other || s.find(label, dns.TypeAAAA) != other {
+			t.Fatalf("set %d is not found", n)
+		}
+		if kept := len(*s.slots.Load()); kept > mostSlots {
+			t.Fatalf("%d sets are kept, want at most %d", kept, mostSlots)
+		}
+	}
+}
