@@ -16,6 +16,9 @@ const (
 var (
 	linesType       = []string{"application/x-ndjson"}
 	eventStreamType = []string{"text/event-stream"}
+
+	streamBuffering = []string{"no"}
+	streamCaching   = []string{"no-store, no-transform"}
 )
 
 // stream is what a watcher is sent, as lines of JSON or as server-sent events. What is
@@ -40,7 +43,10 @@ func (s *stream) open(w http.ResponseWriter, timeout time.Duration) {
 	if s.events {
 		header["Content-Type"] = eventStreamType
 	}
-	header["Cache-Control"] = []string{"no-store"}
+	// A proxy on the way is to send each event when it comes: nginx would collect them, and
+	// others would to compress them (RFC 9111, section 5.2.2.6).
+	header["X-Accel-Buffering"] = streamBuffering
+	header["Cache-Control"] = streamCaching
 	_ = s.control.SetWriteDeadline(time.Now().Add(timeout))
 	w.WriteHeader(http.StatusOK)
 	_ = s.control.Flush() // if the client is gone the next flush says so

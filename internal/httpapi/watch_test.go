@@ -239,6 +239,22 @@ func TestAWatcherMayHaveServerSentEvents(t *testing.T) {
 	}
 }
 
+// A proxy that collects a stream to send it later, stores it or compresses it hands on nothing
+// until the stream ends.
+func TestAStreamAsksProxiesToPassItOnAsItComes(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, accept := range []string{"*/*", "text/event-stream"} {
+			streamed := w.watch("", "Accept", accept).header
+			asked := w.must(http.StatusOK, "HEAD", "/v1/watch", "", "Accept", accept).header
+			for name, want := range map[string]string{"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform"} {
+				if got := []string{streamed.Get(name), asked.Get(name)}; !slices.Equal(got, []string{want, want}) {
+					t.Errorf("%s: %s: GET and HEAD got %q, want %s", accept, name, got, want)
+				}
+			}
+		}
+	})
+}
+
 func TestASilentStreamIsKeptAlive(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.must(http.StatusCreated, "PUT", web1, oneOf4)
