@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"reflect"
 	"slices"
@@ -36,9 +37,13 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 		{"a wrong type in every field", "PUT", web1,
 			`{"addresses":"192.0.2.7","ports":{},"hostname":1,"weight":"1","priority":true,"zone":[],"metadata":[],"leaseSeconds":{},"status":0}`, bad,
 			[]string{"addresses", "hostname", "leaseSeconds", "metadata", "ports", "priority", "status", "weight", "zone"}},
-		{"null in every field", "PUT", web1,
-			`{"addresses":null,"ports":null,"hostname":null,"weight":null,"priority":null,"zone":null,"metadata":null,"leaseSeconds":null,"status":null}`, bad,
-			[]string{"addresses", "hostname", "leaseSeconds", "metadata", "ports", "priority", "status", "weight", "zone"}},
+		{"null in every field is nothing in it", "PUT", web1,
+			`{"addresses":null,"ports":null,"hostname":null,"weight":null,"priority":null,"zone":null,"metadata":null,"leaseSeconds":null,"status":null}`, refused,
+			[]string{"addresses"}},
+		{"null for a field and a value for the same", "PUT", web1, `{"addresses":["192.0.2.7"],"zone":null,"zone":"a","weight":1,"weight":null,"metadata":{"a":null,"a":"b"}}`, bad,
+			[]string{"metadata.a", "weight", "zone"}},
+		{"null in the place of an element", "PUT", web1, `{"addresses":["192.0.2.7",null],"ports":[null,{"port":null}]}`, bad,
+			[]string{"addresses[1]", "ports[0]", "ports[1].port"}},
 		{"wrong types deeper down", "PUT", web1,
 			`{"addresses":[1,null,"192.0.2.7"],"ports":[1,{"port":"80","name":1,"protocol":2},[],{"port":1.5}],"metadata":{"a":1,"b":{},"c":"d"}}`, bad,
 			[]string{"addresses[0]", "addresses[1]", "metadata.a", "metadata.b", "ports[0]", "ports[1].name", "ports[1].port",
@@ -51,10 +56,16 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 		{"repeated fields", "PUT", web1, `{"addresses":["192.0.2.7"],"addresses":[],"id":1,"id":1,"ports":[{"port":1,"port":1}],"metadata":{"a":"","b":"","a":"","\u0061":""}}`, bad,
 			[]string{"addresses", "id", "metadata.a", "ports[0].port"}},
 		{"a repeated field in a value that is ignored", "PUT", web1, `{"addresses":["192.0.2.7"],"names":{"a":{"b":1,"b":2}}}`, bad, []string{"names"}},
+		{"repeated fields of every object there is", "POST", "/v1/batch", `{"operations":[{"op":"register","op":"register","namespace":"a","service":"b","id":"c","id":"c",
+			"instance":{"addresses":["192.0.2.7"],"status":null,"status":"up"}}],"operations":[]}`, bad, []string{"operations", "operations[0].id", "operations[0].instance.status", "operations[0].op"}},
+		{"a repeated field of a heartbeat", "POST", "/v1/heartbeats", `{"instances":[{"namespace":"a","service":"b","id":"c","id":"c"}],"instances":null}`, bad, []string{"instances", "instances[0].id"}},
+		{"a repeated status", "PUT", web1 + "/status", `{"status":"up","status":"up"}`, bad, []string{"status"}},
 		{"one field, written in two ways", "PUT", web1, `{"addresses":["192.0.2.7"],"zone":"","\u007aone":""}`, bad, []string{"zone"}},
 		{"a name that stands twice for a protocol", "PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"name":"a","port":1},{"name":"A","port":2},{"name":"a","port":1,"protocol":"udp"}]}`, refused,
 			[]string{"ports[1].name"}},
-		{"numbers that are not whole, or too large for anything", "PUT", web1, `{"addresses":["192.0.2.7"],"weight":1e2,"priority":1.0,"leaseSeconds":99999999999999999999}`, bad,
+		{"numbers that are not whole", "PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"port":80.5},{"port":1e-1}],"weight":1.5e0,"priority":-0.1,"leaseSeconds":3e-99999999999999999999}`, bad,
+			[]string{"leaseSeconds", "ports[0].port", "ports[1].port", "priority", "weight"}},
+		{"numbers that are too large for anything", "PUT", web1, `{"addresses":["192.0.2.7"],"weight":1e9999999999999999999999,"priority":-1e18,"leaseSeconds":99999999999999999999}`, refused,
 			[]string{"leaseSeconds", "priority", "weight"}},
 		{"a list", "PUT", web1, `[]`, bad, []string{""}},
 		{"a string", "PUT", web1, `"x"`, bad, []string{""}},
@@ -62,7 +73,8 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 		{"an unknown status", "PUT", web1 + "/status", `{"status":"Up"}`, refused, []string{"status"}},
 		{"no status", "PUT", web1 + "/status", `{}`, refused, []string{"status"}},
 		{"a status that is no string", "PUT", web1 + "/status", `{"status":false,"x":1}`, bad, []string{"status", "x"}},
-		{"a status that is null", "PUT", web1 + "/status", `null`, bad, []string{""}},
+		{"a status that is null", "PUT", web1 + "/status", `{"status":null}`, refused, []string{"status"}},
+		{"a body that is null", "PUT", web1 + "/status", `null`, bad, []string{""}},
 
 		{"an unknown type", "PUT", web, `{"type":"ClusterIP","clusterIPs":["192.0.2.1"]}`, refused, []string{"type"}},
 		{"a type that is no string", "PUT", web, `{"type":1,"externalName":"example.org"}`, bad, []string{"type"}},
@@ -74,6 +86,10 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 
 		{"a batch of nothing", "POST", "/v1/batch", `{"operations":[]}`, refused, []string{"operations"}},
 		{"a batch without operations", "POST", "/v1/batch", `{}`, refused, []string{"operations"}},
+		{"a batch whose operations are null", "POST", "/v1/batch", `{"operations":null}`, refused, []string{"operations"}},
+		{"operations whose fields are null", "POST", "/v1/batch", `{"operations":[{"op":null,"namespace":null,"service":null,"id":null,"instance":null,"status":null},
+			{"op":"register","namespace":"a","service":"b","id":"c","instance":null},{"op":"status","namespace":"a","service":"b","id":"c","status":null},null]}`, bad, []string{
+			"operations[0].id", "operations[0].namespace", "operations[0].op", "operations[0].service", "operations[1].instance", "operations[2].status", "operations[3]"}},
 		{"a batch of an object", "POST", "/v1/batch", `{"operations":{}}`, bad, []string{"operations"}},
 		{"a batch of too much", "POST", "/v1/batch", `{"operations":[` + strings.Repeat(`{"op":"heartbeat","namespace":"default","service":"web","id":"web-1"},`, 1000) + `{}]}`, refused,
 			[]string{"operations"}},
@@ -104,6 +120,8 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 
 		{"heartbeats of what cannot be read", "POST", "/v1/heartbeats", `{"instances":[{},{"namespace":"a","service":1,"id":"b"},"a",{"namespace":"a","service":"b","id":"c","x":1}]}`, bad,
 			[]string{"instances[0].id", "instances[0].namespace", "instances[0].service", "instances[1].service", "instances[2]", "instances[3].x"}},
+		{"heartbeats whose fields are null", "POST", "/v1/heartbeats", `{"instances":[{"namespace":null,"service":"b","id":null}]}`, refused,
+			[]string{"instances[0].id", "instances[0].namespace"}},
 		{"heartbeats without instances", "POST", "/v1/heartbeats", `{}`, refused, []string{"instances"}},
 	} {
 		got := w.do(c.method, c.path, c.body)
@@ -114,6 +132,74 @@ func TestEveryFaultOfABodyIsToldAtOnce(t *testing.T) {
 	if got := w.must(http.StatusOK, "GET", web1, "").get(t, "revision").(json.Number); got != "101" {
 		t.Errorf("a body with faults has changed something: revision %s, want 101", got)
 	}
+}
+
+// Encoders write a number that came through floating point with a fraction, and null for what
+// has no value.
+func TestNullIsAnAbsentFieldAndAWholeNumberAnInteger(t *testing.T) {
+	w := start(t)
+	type request struct{ method, path, body string }
+	for _, c := range []struct {
+		what      string
+		sent, has request
+	}{
+		{"an instance with nulls",
+			request{"PUT", web1, `{"addresses":["192.0.2.7"],"ports":null,"hostname":null,"weight":null,"priority":null,"zone":null,"metadata":null,"leaseSeconds":null,"status":null,
+				"namespace":null,"service":null,"id":null,"revision":null,"registeredAt":null,"expiresAt":null,"names":null}`},
+			request{"PUT", web1, oneOf4}},
+		{"nulls deeper down",
+			request{"PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"name":null,"protocol":null,"port":80}],"metadata":{"a":null,"b":"c"}}`},
+			request{"PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"port":80}],"metadata":{"b":"c"}}`}},
+		{"whole numbers in every form",
+			request{"PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"port":8080.0},{"port":8.08e+3},{"port":808000E-2},{"port":65535.000e0}],"weight":-0.0e9,"priority":1e2,"leaseSeconds":0.03e3}`},
+			request{"PUT", web1, `{"addresses":["192.0.2.7"],"ports":[{"port":8080},{"port":8080},{"port":8080},{"port":65535}],"weight":0,"priority":100,"leaseSeconds":30}`}},
+		{"a definition with nulls",
+			request{"PUT", web, `{"type":null,"clusterIPs":null,"externalName":null,"ports":null,"publishNotReady":null,"metadata":null}`},
+			request{"PUT", web, `{}`}},
+		{"operations with nulls",
+			request{"POST", "/v1/batch", `{"operations":[{"op":"heartbeat","namespace":"default","service":"web","id":"web-1","instance":null,"status":null},
+				{"op":"register","namespace":"default","service":"web","id":"web-1","instance":` + oneOf4 + `,"status":null}]}`},
+			request{"POST", "/v1/batch", `{"operations":[{"op":"heartbeat","namespace":"default","service":"web","id":"web-1"},
+				{"op":"register","namespace":"default","service":"web","id":"web-1","instance":` + oneOf4 + `}]}`}},
+		{"an import with nulls",
+			request{"POST", "/v1/import", `{"format":2.0,"revision":null,"services":null,"instances":[{"namespace":"default","service":"web","id":"web-1","addresses":["192.0.2.7"],"owner":null,"weight":7.0}]}`},
+			request{"POST", "/v1/import", `{"format":2,"instances":[{"namespace":"default","service":"web","id":"web-1","addresses":["192.0.2.7"],"weight":7}]}`}},
+	} {
+		if !requestAllowed(t, c.sent.method, c.sent.path, c.sent.body) {
+			t.Errorf("%s: the document does not allow %s", c.what, c.sent.body)
+		}
+		if got := w.do(c.sent.method, c.sent.path, c.sent.body); got.code >= 300 {
+			t.Errorf("%s: got %d %s", c.what, got.code, got.body)
+		}
+		revision := w.memory.State().Revision
+		if got := w.do(c.has.method, c.has.path, c.has.body); got.code >= 300 || w.memory.State().Revision != revision {
+			t.Errorf("%s: without them it is something else: %d %s", c.what, got.code, got.body)
+		}
+	}
+}
+
+// FuzzWholeNumber holds what is read of a number against arbitrary precision.
+func FuzzWholeNumber(f *testing.F) {
+	for _, seed := range []string{"0", "-0", "8080", "8080.0", "1e3", "1E+3", "80.80e2", "100e-2", "0.001e3", "1e-1", "0.5", "-0.0e-7", "1e18", "9223372036854775807", "-9223372036854775808",
+		"9223372036854775808", "922337203685477580.7e1", "1e400", "0e99999999999999999999", "1e99999999999999999999", "1e-99999999999999999999", "0.10e1", "00", "1.", ".5", "+1", "1e", "0x10", "1_0", "Inf"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, number string) {
+		if !json.Valid([]byte(number)) || strings.Trim(number, "-0123456789.eE+") != "" {
+			return
+		}
+		n, whole, fits := wholeNumber([]byte(number))
+		if _, exponent, _ := strings.Cut(strings.ToLower(number), "e"); len(strings.TrimLeft(exponent, "+-0")) > 3 {
+			return // more than the twin has the time for
+		}
+		twin, ok := new(big.Rat).SetString(number)
+		if !ok {
+			t.Fatalf("%q is no number to the twin", number)
+		}
+		if whole != twin.IsInt() || whole && fits != twin.Num().IsInt64() || whole && fits && n != twin.Num().Int64() {
+			t.Errorf("%s: got %d, whole %t, fits %t; it is %s", number, n, whole, fits, twin)
+		}
+	})
 }
 
 func manyAddresses(n int) string {
@@ -145,6 +231,8 @@ func TestWhatIsNoJSONIsToldByItsByteOffset(t *testing.T) {
 		{"UTF-16", "{\x00}\x00", 1},
 		{"not UTF-8 in a value", "{\"zone\":\"\xff\"}", 9},
 		{"not UTF-8 in a key", "{\"\xff\":1}", 2},
+		{"not UTF-8 in what is unknown", "{\"x\":\"\xc0\x80\"}", 6},
+		{"a surrogate in UTF-8", "{\"zone\":\"\xed\xa0\x80\"}", 9},
 		{"not UTF-8 in what is ignored", "{\"names\":[\"\xff\"]}", 11},
 		{"half of a surrogate pair", `{"zone":"\ud800"}`, 9},
 		{"a control character in a string", "{\"zone\":\"\n\"}", 9},
@@ -224,6 +312,7 @@ func FuzzDecodeInstance(f *testing.F) {
 		`{"addresses":["192.0.2.7","2001:db8::7"],"ports":[{"name":"http","protocol":"tcp","port":8080},{"port":1}],"hostname":"web-1","weight":10,
 		"priority":0,"zone":"eu-west-1a","metadata":{"version":"1.4.2","":""},"leaseSeconds":30,"status":"up","names":[{"a":1}],"revision":7}`,
 		`{"addresses":[1],"addresses":[],"ports":[[]],"metadata":{"a":"","a":""},"x":{"y":[{}]},"weight":1e3,"leaseSeconds":-1}`,
+		`{"addresses":null,"ports":[{"name":null,"port":8080.0}],"metadata":{"a":null},"weight":1e3,"leaseSeconds":300e-1}`,
 		`{"weight":65535,"priority":-0,"leaseSeconds":2147483647,"metadata":{"\"\\\/\b\f\n\r\t\u0000":"\u007f"}}`,
 	} {
 		f.Add([]byte(seed))

@@ -103,7 +103,7 @@ func TestEveryFaultOfAnImportIsTold(t *testing.T) {
 		{"an unknown format at the end", `{"zones":{},"instances":[1],"services":[{}],"format":18446744073}`, 422, "[format]"},
 		{"the format of something else", `{"format":"2.0","instances":[` + good + `]}`, 400, "[format]"},
 		{"a format twice", `{"format":1,"format":1}`, 400, "[format]"},
-		{"a null", `{"format":1,"services":null,"instances":null}`, 400, "[instances services]"},
+		{"a null format", `{"format":null,"services":null,"instances":null}`, 422, "[format]"},
 		{"an unknown field", `{"format":1,"zones":[]}`, 400, "[zones]"},
 		{"elements that are none", `{"format":1,"services":[7],"instances":[` + good + `,null,` + good + `]}`, 400, "[instances[1] instances[2] services[0]]"},
 		{"names that are missing", `{"format":1,"services":[{},{}],"instances":[{"addresses":["192.0.2.7"]},{"addresses":["192.0.2.7"]}]}`, 422,

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,7 +93,7 @@ type fields struct {
 }
 
 // object reads an object. each is called for every field there is of f.read, once, and
-// must read its value.
+// must read its value. A field that is null is not there, but may not be repeated either.
 func (w *walker) object(f *fields, each func(name string)) bool {
 	if !w.open('{', "an object") {
 		return false
@@ -117,6 +116,8 @@ func (w *walker) object(f *fields, each func(name string)) bool {
 			w.noteForm("is repeated: a field may stand once")
 		case place >= len(f.read):
 			w.ignore()
+		case w.decoder.PeekKind() == 'n': // the field is absent
+			w.skip()
 		default:
 			each(name)
 		}
@@ -165,7 +166,8 @@ func (w *walker) list(each func(i int)) bool {
 }
 
 // pairs reads an object whose fields are free to have any name, and values that are
-// strings. each is called for every pair; a repeated name is noted afterwards.
+// strings. each is called for every pair that is not null; a repeated name is noted
+// afterwards.
 func (w *walker) pairs(each func(name, value string)) {
 	if !w.open('{', "an object of strings") {
 		return
@@ -181,7 +183,9 @@ func (w *walker) pairs(each func(name, value string)) {
 		name := w.unquote(quoted)
 		names = append(names, name)
 		was := w.enter(name)
-		if value, ok := w.text(); ok {
+		if w.decoder.PeekKind() == 'n' {
+			w.skip()
+		} else if value, ok := w.text(); ok {
 			each(name, value)
 		}
 		w.path = w.path[:was]
@@ -219,7 +223,7 @@ func (w *walker) unquote(quoted []byte) string {
 }
 
 // integer reads a whole number between low and high. One beyond them is a fault of
-// value; one that is not whole, or not written as such, is a fault of form.
+// value; one that is not whole is a fault of form.
 func (w *walker) integer(low, high int64) (value int64, ok bool) {
 	if !w.is('0', "a whole number") {
 		return 0, false
@@ -229,11 +233,11 @@ func (w *walker) integer(low, high int64) (value int64, ok bool) {
 		w.breaks(err)
 		return 0, false
 	}
-	value, err = strconv.ParseInt(string(raw), 10, 64)
+	value, whole, fits := wholeNumber(raw)
 	switch {
-	case errors.Is(err, strconv.ErrSyntax):
-		w.noteForm("is not written as a whole number: it is %d to %d, without fraction or exponent", low, high)
-	case err != nil || value < low || value > high:
+	case !whole:
+		w.noteForm("is not a whole number: it is %d to %d", low, high)
+	case !fits || value < low || value > high:
 		w.note("is out of range: it is %d to %d", low, high)
 	default:
 		return value, true

@@ -14,8 +14,8 @@ import (
 // same. Only a body that is no JSON ends the walk. Whoever reads a value gets the zero
 // value for one that is wrong.
 //
-// null is a wrong type wherever a value is read. It could mean "leave it as it is" or
-// "take it away", and a PUT that replaces an object can say the second by saying nothing.
+// A field that is null is absent: many encoders write it for what has no value. In the place
+// of an element of a list, or of the body, null is a wrong type.
 //
 // The zero value is ready for reset.
 type walker struct {
