@@ -17,7 +17,7 @@ const (
 	read                  // the service in the path
 	readSome              // nothing in particular: who may read little is told little
 	write                 // the service in the path
-	writeEach             // every service in the body
+	writeEach             // every service in the body; some at least, before it is read
 	beat                  // as write, for a heartbeat
 	beatEach              // as writeEach, for heartbeats
 	admin
@@ -59,6 +59,12 @@ func (c *call) admitted(n need) bool {
 	case write, beat:
 		if !caller.MayWrite(c.id.Name) {
 			c.forbid("write:" + grantOn(c.id.Name))
+			return false
+		}
+	case writeEach, beatEach:
+		// A body that is large would be read and held for nothing.
+		if !caller.MayWriteSome() {
+			c.forbid("write:NAMESPACE/SERVICE, for each service in the body")
 			return false
 		}
 	case admin:
@@ -111,24 +117,22 @@ func (c *call) mayWriteEach(count int, name func(int) service.Name, field func(i
 	if c.caller.Admin {
 		return true
 	}
-	var faults []fault
-	more := 0
+	var refused faultList
 	for n := range count {
 		switch {
 		case c.caller.MayWrite(name(n)):
-		case len(faults) == maxFaults:
-			more++
+		case refused.full():
+			refused.dropped++
 		default:
-			faults = append(faults, fault{field(n), "takes the grant write:" + grantOn(name(n))})
+			refused.add(fault{field(n), "takes the grant write:" + grantOn(name(n))})
 		}
 	}
-	if more > 0 {
-		faults = append(faults, fault{"", fmt.Sprintf("%d more take grants than are told here", more)})
+	if len(refused.faults) == 0 {
+		return true
 	}
-	if len(faults) > 0 {
-		c.failFaults(http.StatusForbidden, faults)
-	}
-	return len(faults) == 0
+	refused.tellDropped("%d more take grants than are told here")
+	c.failFaults(http.StatusForbidden, refused.faults)
+	return false
 }
 
 // forbid answers who has no such grant.

@@ -356,6 +356,85 @@ func TestHeartbeatsThatMayNotBeAreToldOfEach(t *testing.T) {
 	}
 }
 
+// Who may write nothing is told so before its body is read: it may be 4 MiB, and a GiB.
+func TestWhoMayWriteNothingIsRefusedBeforeTheBodyIsRead(t *testing.T) {
+	w, d := guarded(t)
+	for _, path := range []string{"/v1/heartbeats", "/v1/batch", "/v1/import"} {
+		body := &slowBody{between: func() { t.Errorf("%s: the body was read", path) }}
+		request, err := http.NewRequest("POST", "http://"+w.addr+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token("reader"))
+		response := recorder{header: http.Header{}}
+		w.server.Handler().ServeHTTP(&response, request)
+		if response.code != http.StatusForbidden || !strings.Contains(response.body.String(), "it takes the grant write:NAMESPACE/SERVICE") {
+			t.Errorf("%s: got %d %s", path, response.code, &response.body)
+		}
+		if lines := d.audited(); len(lines) != 1 {
+			t.Errorf("%s: the audit has %q", path, lines)
+		}
+	}
+}
+
+// What is said of a body is much less than a body may have, whatever is in it.
+func TestAnAnswerEchoesLittleOfALargeBody(t *testing.T) {
+	w, _ := guarded(t)
+	list := func(name, element string) string {
+		n := (maxBulkBody - 100) / (len(element) + 1)
+		return `{"` + name + `":[` + strings.Repeat(element+",", min(n, maxFaults*3)-1) + element + `]}`
+	}
+	long := strings.Repeat("\ue000", 4000) // a byte of it may become two when it is quoted
+	huge := strings.Repeat("\ue000", maxBulkBody/3-1000)
+	for _, c := range []struct {
+		what, who, path, body string
+		code                  int
+	}{
+		{"heartbeats of what is unknown", "root", "/v1/heartbeats", list("instances", `{"namespace":"a","service":"b","id":"c"}`), 200},
+		{"of names that cannot be", "root", "/v1/heartbeats", list("instances", `{"namespace":"`+long+`","service":"b","id":"`+long+`"}`), 200},
+		{"of one name that fills the body", "root", "/v1/heartbeats", `{"instances":[{"namespace":"` + huge + `","service":"b","id":"c"}]}`, 200},
+		{"of what may not be written", "writer", "/v1/heartbeats", list("instances", `{"namespace":"a","service":"b","id":"c"}`), 403},
+		{"of long names that may not be written", "writer", "/v1/heartbeats", list("instances", `{"namespace":"`+long+`","service":"b","id":"c"}`), 403},
+		{"of what is another's", "other", "/v1/heartbeats", list("instances", `{"namespace":"default","service":"web","id":"web-1"}`), 409},
+		{"of no names", "writer", "/v1/heartbeats", list("instances", `{}`), 422},
+		{"of an unknown field that fills the body", "writer", "/v1/heartbeats", `{"` + huge + `":1}`, 400},
+		{"operations that may not be", "writer", "/v1/batch", list("operations", `{"op":"heartbeat","namespace":"`+long+`","service":"b","id":"c"}`), 403},
+		{"operations with many faults", "root", "/v1/batch", `{"operations":[{"op":"register","namespace":"a","service":"b","id":"c","instance":{"addresses":["192.0.2.7"],"ports":[` +
+			strings.Repeat(`{"port":1,"name":"_","protocol":"x"},`, 100_000) + `{"port":1}]}}]}`, 422},
+		{"an operation that is none and fills the body", "root", "/v1/batch", `{"operations":[{"op":"` + huge + `"}]}`, 422},
+		{"an address that does", "root", "/v1/batch", `{"operations":[{"op":"register","namespace":"a","service":"b","id":"c","instance":{"addresses":["` + huge + `"]}}]}`, 422},
+		{"a hostname that does", "root", "/v1/batch", `{"operations":[{"op":"register","namespace":"a","service":"b","id":"c","instance":{"addresses":["192.0.2.7"],"hostname":"` + huge + `"}}]}`, 422},
+	} {
+		if len(c.body) > maxBulkBody {
+			t.Fatalf("%s: %d bytes", c.what, len(c.body))
+		}
+		got := w.do("POST", c.path, c.body, as(c.who)...)
+		if got.code != c.code || len(got.body) > 2*maxTold {
+			t.Errorf("%s: a body of %d bytes got %d and %d bytes: %.300s", c.what, len(c.body), got.code, len(got.body), got.body)
+		}
+	}
+}
+
+// A list that has no room for all that is unknown says so, and has room for the rest once those
+// are registered.
+func TestHeartbeatsTellHowManyMoreAreUnknown(t *testing.T) {
+	w := start(t)
+	const n = 30_000
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf(`{"namespace":"default","service":"web","id":"i-%05d"}`, i)
+	}
+	got := w.must(http.StatusOK, "POST", "/v1/heartbeats", `{"instances":[`+strings.Join(ids, ",")+`]}`)
+	told := len(got.get(t, "unknown").([]any))
+	if more := fmt.Sprint(got.get(t, "moreUnknown")); told < 10_000 || more != fmt.Sprint(n-told) {
+		t.Errorf("%d are told, and that there are %s more; there are %d", told, more, n)
+	}
+	got = w.must(http.StatusOK, "POST", "/v1/heartbeats", `{"instances":[`+strings.Join(ids[told:], ",")+`]}`)
+	if rest := len(got.get(t, "unknown").([]any)); rest != n-told || got.get(t, "moreUnknown") != nil {
+		t.Errorf("of the other %d, %d are told, and %v more", n-told, rest, got.get(t, "moreUnknown"))
+	}
+}
+
 // What may be told of an import is as much as of any other body.
 func TestWhatMayNotBeWrittenOfALongListIsToldUpToALimit(t *testing.T) {
 	w, _ := guarded(t)

@@ -203,11 +203,12 @@ func (c *call) refuseBatch(changes []service.Change, err error) {
 		c.refuse(err)
 		return
 	}
-	faults := make([]fault, len(invalid.Faults))
-	for i, f := range invalid.Faults {
-		faults[i] = fault{operationField(f.Change, changes[f.Change].Op, f.Field), f.Message}
+	var l faultList
+	for _, f := range invalid.Faults {
+		l.add(fault{operationField(f.Change, changes[f.Change].Op, f.Field), f.Message})
 	}
-	c.failFaults(codeOf(err), faults)
+	l.tellDropped("the body has %d faults more than are told here")
+	c.failFaults(codeOf(err), l.faults)
 }
 
 // codeOf returns the status of changes with faults.

@@ -13,7 +13,9 @@ var (
 	identityFields   = fields{read: []string{"namespace", "service", "id"}}
 )
 
-// postHeartbeats renews leases, each for itself: one that is unknown hinders no other.
+// postHeartbeats renews leases, each for itself: one that is unknown hinders no other. Of those
+// it names as many as an answer has room for. Who registers them anew is told of the others by
+// the next heartbeats.
 func postHeartbeats(c *call) {
 	w, ok := c.body(maxBulkBody)
 	if !ok {
@@ -28,27 +30,35 @@ func postHeartbeats(c *call) {
 	if !c.mayWriteEach(len(ids), func(n int) service.Name { return ids[n].Name }, identityField) {
 		return
 	}
-	renewed := 0
-	var foreign []fault
+	renewed, unknown := 0, 0
+	var foreign faultList
 	b := append(c.out[:0], `{"unknown":[`...)
 	for n, id := range ids {
 		switch err := c.registry.Renew(c.by(), id, service.Precondition{}); {
 		case err == nil:
 			renewed++
 		case errors.Is(err, service.ErrNotFound):
+			if len(b)+len(id.Namespace)+len(id.Name.Service)+len(id.ID) > maxTold {
+				unknown++
+				continue
+			}
 			b = append(identity(append(next(b), '{'), id), '}')
 		case errors.Is(err, service.ErrNotOwner):
-			foreign = append(foreign, fault{identityField(n), "belongs to another credential"})
+			foreign.add(fault{identityField(n), "belongs to another credential"})
 		default:
 			c.refuse(err)
 			return
 		}
 	}
-	if len(foreign) > 0 {
-		c.fail(http.StatusConflict, fmt.Sprintf("%d of %d instances belong to another credential; of the others %d were renewed", len(foreign), len(ids), renewed), foreign...)
+	if n := len(foreign.faults) + foreign.dropped; n > 0 {
+		foreign.tellDropped("%d more belong to another credential than are told here")
+		c.fail(http.StatusConflict, fmt.Sprintf("%d of %d instances belong to another credential; of the others %d were renewed", n, len(ids), renewed), foreign.faults...)
 		return
 	}
 	b = append(b, ']')
+	if unknown > 0 {
+		b = number(member(b, "moreUnknown"), int64(unknown))
+	}
 	c.out = append(number(member(b, "renewed"), int64(renewed)), '}')
 	c.answer(http.StatusOK, 0)
 }

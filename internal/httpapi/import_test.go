@@ -157,10 +157,10 @@ func TestTooManyFaultsOfAnImportAreCounted(t *testing.T) {
 	if fields := got.fields(t); len(fields) != maxFaults+1 || !strings.Contains(got.body, "has 7 faults more") {
 		t.Errorf("got %d faults, and %s", len(fields), got.body[len(got.body)-200:])
 	}
-	long := `{"namespace":"` + strings.Repeat("x", 100_000) + `","service":"a"},`
-	got = w.must(http.StatusUnprocessableEntity, "POST", "/v1/import", `{"format":1,"services":[`+strings.Repeat(long, 99)+long[:len(long)-1]+`]}`)
+	long := `{"namespace":"` + strings.Repeat("x", 2000) + `","service":"a"},`
+	got = w.must(http.StatusUnprocessableEntity, "POST", "/v1/import", `{"format":1,"services":[`+strings.Repeat(long, 4999)+long[:len(long)-1]+`]}`)
 	if len(got.body) > 2*maxTold || !strings.Contains(got.body, "faults more") {
-		t.Errorf("of a body of %d bytes got one of %d", 100*len(long), len(got.body))
+		t.Errorf("of a body of %d bytes got one of %d", 5000*len(long), len(got.body))
 	}
 }
 

@@ -85,7 +85,7 @@ func (w *importer) format() {
 	if !ok || 1 <= n && n <= exportFormat {
 		return
 	}
-	w.faults, w.dropped = nil, 0
+	w.faultList = faultList{}
 	w.note("%d is not known to this version, which reads 1 to %d: export with the version that imports, or import with the later one", n, exportFormat)
 	w.broken, w.malformed = true, false
 }

@@ -134,16 +134,16 @@ func created(r table.Result) int {
 // failBody answers a body with faults: those that the walk has found and, where enough of
 // it was read to tell, those that the change has by itself besides them.
 func (c *call) failBody(change *service.Change, checkable bool) {
-	faults := c.walk.faults
 	if checkable && !c.walk.broken {
-		known := knownFields(faults)
+		known := knownFields(c.walk.faults)
 		for _, f := range c.registry.Check(change) {
 			if !known[f.Field] {
-				faults = append(faults, fault{f.Field, f.Message})
+				c.walk.add(fault{f.Field, f.Message})
 			}
 		}
+		c.walk.tellDropped()
 	}
-	c.failFaults(c.walk.code(), faults)
+	c.failFaults(c.walk.code(), c.walk.faults)
 }
 
 // code is the status that a body with faults is answered with.

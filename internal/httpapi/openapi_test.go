@@ -250,7 +250,7 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 		"ImportResult":     {imported},
 		"Tally":            {member(imported, "services")},
 		"Problem":          {w.must(http.StatusUnprocessableEntity, "GET", "/v1/explain", "").body},
-		"HeartbeatsResult": {w.must(http.StatusOK, "POST", "/v1/heartbeats", `{"instances":[]}`).body},
+		"HeartbeatsResult": {w.must(http.StatusOK, "POST", "/v1/heartbeats", `{"instances":[]}`).body, `{"moreUnknown":1}`},
 		"Deregistered":     {w.must(http.StatusOK, "DELETE", web1, "").body},
 		"Deleted":          {w.must(http.StatusOK, "DELETE", "/v1/namespaces/default/services/c", "").body},
 		"BatchResult":      {w.must(http.StatusOK, "POST", "/v1/batch", `{"operations":[{"op":"register","namespace":"a","service":"b","id":"c","instance":`+oneOf4+`}]}`).body},

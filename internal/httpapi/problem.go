@@ -10,12 +10,6 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// fault is one thing that is wrong with a request, as it is told.
-type fault struct {
-	Field   string // "ports[0].port"; empty for the body as a whole
-	Message string // what is wrong, and what would be right
-}
-
 // fail answers with a problem (RFC 9457). The type of each is about:blank: its meaning
 // is that of the status, and the title is the status's own.
 func (c *call) fail(code int, detail string, faults ...fault) {
@@ -68,11 +62,12 @@ func (c *call) refuse(err error) {
 	case errors.Is(err, service.ErrPrecondition):
 		c.fail(http.StatusPreconditionFailed, "the object is not as If-Match or If-None-Match requires")
 	case errors.As(err, &invalid):
-		faults := make([]fault, len(invalid.Faults))
-		for i, f := range invalid.Faults {
-			faults[i] = fault{f.Field, f.Message}
+		var l faultList
+		for _, f := range invalid.Faults {
+			l.add(fault{f.Field, f.Message})
 		}
-		c.failFaults(http.StatusUnprocessableEntity, faults)
+		l.tellDropped("the body has %d faults more than are told here")
+		c.failFaults(http.StatusUnprocessableEntity, l.faults)
 	default:
 		// What the registry has no name for is trouble of its own, with the store mostly.
 		// It changed nothing, so that the client may well come again.

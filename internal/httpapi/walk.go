@@ -25,23 +25,11 @@ type walker struct {
 	words   *words
 	lists   *lists
 
-	path   []byte // of the value that is being read: "ports[0].port"
-	faults []fault
-	broken bool // the body is no JSON; the fault that says so is the only one
-
+	path []byte // of the value that is being read: "ports[0].port"
+	faultList
+	broken    bool // the body is no JSON; the fault that says so is the only one
 	malformed bool // a fault is one of form: an unknown or repeated field, a wrong type
-	told      int  // how many bytes the faults have
-	dropped   int  // how many faults there were beyond maxFaults and maxTold
 }
-
-// maxFaults is how many faults of one body are told: many more than a whole batch with a
-// handful in each operation has. Without a limit an answer could be twenty times as
-// large as the body that provokes it.
-const maxFaults = 10_000
-
-// maxTold is how many bytes the faults of one body have, about: they quote what is wrong,
-// and of a body without a limit to speak of that could be most of it.
-const maxTold = maxBulkBody
 
 // duplicates lets repeated fields through to the walker, which names them by their path.
 var duplicates = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
@@ -59,8 +47,8 @@ func (w *walker) begin(body io.Reader) {
 		w.decoder, w.words, w.lists = new(jsontext.Decoder), new(words), new(lists)
 	}
 	w.decoder.Reset(body, duplicates...)
-	w.path, w.faults = w.path[:0], nil
-	w.broken, w.malformed, w.told, w.dropped = false, false, 0, 0
+	w.path, w.faultList = w.path[:0], faultList{}
+	w.broken, w.malformed = false, false
 }
 
 // end is called when the value that makes up the body has been read. Nothing may follow.
@@ -81,10 +69,7 @@ func (w *walker) end() {
 
 // tellDropped notes that there are more faults than are noted.
 func (w *walker) tellDropped() {
-	if w.dropped > 0 {
-		w.faults = append(w.faults, fault{"", fmt.Sprintf("the body has %d faults more than are told here", w.dropped)})
-		w.dropped = 0
-	}
+	w.faultList.tellDropped("the body has %d faults more than are told here")
 }
 
 // breaks ends the walk with an error of the decoder's.
@@ -100,8 +85,9 @@ func (w *walker) breaks(err error) {
 }
 
 func (w *walker) breakOff(offset int64, reason string) {
-	w.broken, w.malformed, w.dropped = true, true, 0
-	w.faults = []fault{{"", fmt.Sprintf("the body is not JSON in UTF-8, at byte offset %d: %s", offset, reason)}}
+	w.broken, w.malformed = true, true
+	w.faultList = faultList{}
+	w.add(fault{"", fmt.Sprintf("the body is not JSON in UTF-8, at byte offset %d: %s", offset, reason)})
 }
 
 // note adds a fault of the value at hand.
@@ -109,7 +95,7 @@ func (w *walker) note(format string, args ...any) {
 	switch {
 	case w.broken:
 		return
-	case len(w.faults) == maxFaults || w.told > maxTold:
+	case w.full(): // there may be millions
 		w.dropped++
 		return
 	}
@@ -117,8 +103,7 @@ func (w *walker) note(format string, args ...any) {
 	if f.Field == "" {
 		f.Message = "the body " + f.Message
 	}
-	w.faults = append(w.faults, f)
-	w.told += len(f.Field) + len(f.Message)
+	w.add(f)
 }
 
 // noteForm adds a fault of form.
