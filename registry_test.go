@@ -73,6 +73,54 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// Changed is what the audit goes by: whoever reads it must find every object that is not what it
+// was.
+func TestResultsTellWhatHasChanged(t *testing.T) {
+	w := newWorld(t, Config{})
+	const known = "prod/web/web-1 192.0.2.7"
+	w.load(known + "\nprod/web/web-2 192.0.2.8\nservice prod/api headless")
+	change := func(op service.Op, name, instance string) service.Change {
+		return service.Change{Op: op, ID: id("prod", name, instance)}
+	}
+	status := func(s service.Status) service.Change {
+		c := change(service.SetStatus, "web", "web-1")
+		c.Status = s
+		return c
+	}
+	line := func(s string) service.Change { return parseChange(t, strings.Fields(s)) }
+	for _, tc := range []struct {
+		sentence string
+		changes  []service.Change
+		want     []bool
+	}{
+		{"what only renews leases", []service.Change{change(service.Renew, "web", "web-1"), line(known)}, []bool{false, false}},
+		{"the same beside what changes something", []service.Change{change(service.Renew, "web", "web-1"), line(known), status(service.Up), line("service prod/api headless"), line("prod/web/web-3 192.0.2.9")},
+			[]bool{false, false, false, false, true}},
+		{"another address, a status, a definition", []service.Change{line("prod/web/web-3 192.0.2.10"), status(service.Down), line("service prod/api clusterIP 10.0.0.1")}, []bool{true, true, true}},
+		{"an instance that goes", []service.Change{change(service.Deregister, "web", "web-3")}, []bool{true}},
+		{"a service that goes", []service.Change{change(service.Undefine, "web", "")}, []bool{true}},
+	} {
+		results, _, err := w.registry.Apply(anyone, tc.changes, w.clock)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.sentence, err)
+		}
+		var got []bool
+		var gone []string
+		for _, r := range results {
+			got = append(got, r.Changed)
+			for _, i := range r.Gone {
+				gone = append(gone, i.ID().String())
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(tc.want) {
+			t.Errorf("%s: got %v, want %v", tc.sentence, got, tc.want)
+		}
+		if want := "[web-1.web.prod web-2.web.prod]"; tc.changes[0].Op == service.Undefine && fmt.Sprint(gone) != want {
+			t.Errorf("%s: with it went %v, want %s", tc.sentence, gone, want)
+		}
+	}
+}
+
 // A transaction with anything wrong in it changes nothing, and names all that is wrong.
 func TestRefusedTransactionChangesNothing(t *testing.T) {
 	for _, tc := range []struct {

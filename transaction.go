@@ -129,7 +129,7 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 	t.granted = append(t.granted, is.Lease())
 	t.registrations++
 	result := t.instance(is)
-	result.Created = was == nil
+	result.Created, result.Changed = was == nil, true
 	return result, nil
 }
 
@@ -188,6 +188,7 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 	t.deregistrations++
 	t.dropped = append(t.dropped, was.Lease())
 	return table.Result{
+		Changed:      true,
 		Revision:     t.draft.Revision(),
 		SafeToStopAt: t.safeToStopAt(),
 	}, nil
@@ -224,7 +225,9 @@ func (t *transaction) setStatus(c *service.Change) (table.Result, error) {
 	is := *was
 	is.Status = c.Status
 	t.draft.Put(&is)
-	return t.instance(&is), nil
+	result := t.instance(&is)
+	result.Changed = true
+	return result, nil
 }
 
 func (t *transaction) define(c *service.Change) (table.Result, error) {
@@ -235,11 +238,12 @@ func (t *transaction) define(c *service.Change) (table.Result, error) {
 	if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
 		return table.Result{}, err
 	}
-	if was == nil || was.Definition == nil || !was.Definition.Equal(c.Definition) {
+	changed := was == nil || was.Definition == nil || !was.Definition.Equal(c.Definition)
+	if changed {
 		t.draft.Define(c.ID.Name, c.Definition)
 	}
 	is := t.draft.Service(c.ID.Name)
-	return table.Result{Created: was == nil, Revision: is.Revision, View: is}, nil
+	return table.Result{Created: was == nil, Changed: changed, Revision: is.Revision, View: is}, nil
 }
 
 func (t *transaction) undefine(c *service.Change) (table.Result, error) {
@@ -255,7 +259,7 @@ func (t *transaction) undefine(c *service.Change) (table.Result, error) {
 	for _, i := range instances {
 		t.dropped = append(t.dropped, i.Lease())
 	}
-	return table.Result{Revision: t.draft.Revision(), SafeToStopAt: t.safeToStopAt()}, nil
+	return table.Result{Changed: true, Revision: t.draft.Revision(), Gone: instances, SafeToStopAt: t.safeToStopAt()}, nil
 }
 
 func revisionOf(v *table.View) uint64 {

@@ -15,7 +15,7 @@ import (
 )
 
 // auditLine is what each line has: in the file after its time, in the log after "audit".
-var auditLine = regexp.MustCompile(`^who=(\S+) from=(\S+) what=("[^"]*"|\S+)( on=\S+| on="[^"]*")?( more=\d+)? status=\d+( revision=\d+)?( why=.+)?$`)
+var auditLine = regexp.MustCompile(`^who=(\S+) from=(\S+) what=("[^"]*"|\S+)( op=[a-z]+)?( on=\S+| on="[^"]*")?( more=\d+)?( unchanged=\d+)? status=\d+( revision=\d+)?( why=.+)?$`)
 
 var fileLine = regexp.MustCompile(`^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (.*)$`)
 
@@ -53,7 +53,8 @@ func (f files) audited(t *testing.T) (lines []string) {
 	return lines
 }
 
-// Every write and every refusal is one line, in the log and in the file; nothing else is one.
+// Every write and every refusal is one line, in the log and in the file, or one for each operation
+// of what changes many objects; nothing else is one.
 func TestEveryWriteAndRefusalIsOneLine(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
@@ -99,10 +100,12 @@ func TestEveryWriteAndRefusalIsOneLine(t *testing.T) {
 		{asA, "PUT", instancePath("web", "a-3"), registration, 422, `who=a what="PUT instance" on=a-3.web.default status=422 why=…`},
 		{asRoot, "PUT", servicePath("web"), `{"type":"headless"}`, 200, `who=root what="PUT service" on=web.default status=200 revision=R`},
 		{asA, "POST", "/v1/batch", encode(object{"operations": []object{operation("status", "web", "a-1", object{"status": "up"}), operation("deregister", "web", "a-2", nil)}}), 200,
-			`who=a what="POST batch" on=a-1.web.default,a-2.web.default status=200 revision=R`},
+			`who=a what="POST batch" op=deregister on=a-2.web.default status=200 revision=R` + "\n" + `who=a what="POST batch" op=status on=a-1.web.default status=200 revision=R`},
 		{asRoot, "POST", "/v1/batch", encode(object{"operations": manyDefaults(12)}), 200,
-			`who=root what="POST batch" on=0.s0.many,1.s1.many,2.s2.many,3.s3.many,4.s4.many,5.s5.many,6.s6.many,7.s7.many more=4 status=200 revision=R`},
-		{asA, "POST", "/v1/import", import1, 200, `who=a what="POST import" on=imported.other.default status=200 revision=R`},
+			`who=root what="POST batch" op=register on=0.s0.many,1.s1.many,2.s2.many,3.s3.many,4.s4.many,5.s5.many,6.s6.many,7.s7.many,8.s8.many,9.s9.many,10.s10.many,11.s11.many status=200 revision=R`},
+		{asRoot, "POST", "/v1/batch", encode(object{"operations": append(manyDefaults(10), object{"op": "deregister", "namespace": "many", "service": "s11", "id": "11"})}), 200,
+			`who=root what="POST batch" op=deregister on=11.s11.many unchanged=10 status=200 revision=R`},
+		{asA, "POST", "/v1/import", import1, 200, `who=a what="POST import" op=register on=imported.other.default status=200 revision=R`},
 		{asA, "DELETE", instancePath("web", "a-1"), "", 200, `who=a what="DELETE instance" on=a-1.web.default status=200 revision=R`},
 		{asRoot, "DELETE", servicePath("web"), "", 200, `who=root what="DELETE service" on=web.default status=200 revision=R`},
 	} {
@@ -114,18 +117,21 @@ func TestEveryWriteAndRefusalIsOneLine(t *testing.T) {
 		if tt.want == "" {
 			continue // a line of it would be found in the place of the next
 		}
-		// The line is written when the answer is.
-		soon(t, "the audit has a line more in the log and in the file", func() bool {
-			return len(s.audited()) > told && len(f.audited(t)) > told
+		// The lines are written when the answer is.
+		lines := 1 + strings.Count(tt.want, "\n")
+		soon(t, "the audit has those lines more in the log and in the file", func() bool {
+			return len(s.audited()) >= told+lines && len(f.audited(t)) >= told+lines
 		})
 		all, inFile := s.audited()[told:], f.audited(t)[told:]
 		told += len(all)
 		got := strings.Join(all, "\n")
-		if len(all) != 1 || !slices.Equal(all, inFile) {
-			t.Errorf("%s %s: %d lines in the log and %d in the file, want one each, the same:\n%s\n%s", tt.method, tt.path, len(all), len(inFile), got, strings.Join(inFile, "\n"))
+		if len(all) != lines || !slices.Equal(all, inFile) {
+			t.Errorf("%s %s: %d lines in the log and %d in the file, want %d each, the same:\n%s\n%s", tt.method, tt.path, len(all), len(inFile), lines, got, strings.Join(inFile, "\n"))
 		}
-		if !auditLine.MatchString(got) {
-			t.Errorf("%s %s: %s has not the form of a line", tt.method, tt.path, got)
+		for _, line := range all {
+			if !auditLine.MatchString(line) {
+				t.Errorf("%s %s: %s has not the form of a line", tt.method, tt.path, line)
+			}
 		}
 		if got := comparable(got, tt.want, revision); got != tt.want {
 			t.Errorf("%s %s: got  %s\nwant %s\nafter %s", tt.method, tt.path, got, tt.want, answer)
@@ -159,7 +165,7 @@ func manyDefaults(count int) (operations []object) {
 func comparable(line, want, revision string) string {
 	line = regexp.MustCompile(` from=127\.0\.0\.1:\d+`).ReplaceAllString(line, "")
 	if revision != "" {
-		line = strings.Replace(line, "revision="+revision, "revision=R", 1)
+		line = strings.ReplaceAll(line, "revision="+revision, "revision=R")
 	}
 	if before, ok := strings.CutSuffix(want, "…"); ok && strings.HasPrefix(line, before) {
 		return want

@@ -10,10 +10,10 @@ import (
 // are counted, so that a client gone mad does not fill the disk or hide the writes.
 const refusalsPerSecond = 1000
 
-// Audit is the log of every write and every refusal, a line each. Its methods may be called
-// from any goroutine.
+// Audit is the log of every write and every refusal, a line each, or more for what changes many
+// objects. Its methods may be called from any goroutine.
 type Audit struct {
-	write func(now time.Time, line []byte)
+	write func(now time.Time, lines []byte)
 
 	mu         sync.Mutex // guards what follows
 	second     time.Time  // when the present one began
@@ -21,11 +21,14 @@ type Audit struct {
 	suppressed int        // not told, since the last line about those
 }
 
-// NewAudit returns a log whose lines are given to write, without an end of line. It must not
-// keep them, and is called from any goroutine.
-func NewAudit(write func(now time.Time, line []byte)) *Audit { return &Audit{write: write} }
+// NewAudit returns a log whose lines are given to write, all of an entry at once, without the
+// end of the last. It must not keep them, and is called from any goroutine.
+func NewAudit(write func(now time.Time, lines []byte)) *Audit { return &Audit{write: write} }
 
-// lines are buffers for one line each, kept for use again.
+// maxKept is how large a buffer may be that is kept for use again: as large as most batches need.
+const maxKept = 64 << 10
+
+// lines are buffers for the lines of one entry each, kept for use again.
 var lines = sync.Pool{New: func() any { return new([]byte) }}
 
 // Record writes the entry. Refusals past a thousand in a second are only counted; writes never.
@@ -38,7 +41,9 @@ func (a *Audit) Record(now time.Time, e *Entry) {
 	line := lines.Get().(*[]byte)
 	*line = e.AppendTo((*line)[:0])
 	a.write(now, *line)
-	lines.Put(line)
+	if cap(*line) <= maxKept {
+		lines.Put(line)
+	}
 }
 
 // Flush tells how many refusals were suppressed since that was told last. To be called now and

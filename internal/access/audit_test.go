@@ -41,6 +41,15 @@ func TestEntryIsOneLine(t *testing.T) {
 		{"a namespace", func(e *Entry) { e.On[0] = instance("prod", "", "") }, `on=prod `},
 		{"several", func(e *Entry) { e.On = append(e.On, instance("dev", "api", "a")); e.More = 98 }, `on=web-1.web.prod,a.api.dev more=98 `},
 		{"over IPv6", func(e *Entry) { e.From = netip.MustParseAddrPort("[2001:db8::7]:1") }, ` from=[2001:db8::7]:1 `},
+		{"a list that changed nothing", func(e *Entry) { e.On, e.Unchanged = nil, 3 }, `what="PUT instance" unchanged=3 status=201 `},
+		{"a service with what went with it", func(e *Entry) {
+			e.On[0].ID, e.Changed = "", []Changed{{service.Deregister, instance("prod", "web", "a")}}
+		},
+			` what="PUT instance" on=web.prod status=201 revision=7` + "\n" + `who=spiffe://example.org/web from=192.0.2.7:40000 what="PUT instance" op=deregister on=a.web.prod status=201 revision=7`},
+		{"a line in the name of what was changed", func(e *Entry) {
+			e.On, e.Changed = nil, []Changed{{service.Register, instance("prod", "web", "a\nwho=root")}}
+		},
+			` op=register on="a\nwho=root.web.prod" status=201 `},
 		{"from nowhere", func(e *Entry) { e.From = netip.AddrPort{} }, ` from="" `},
 		{"a line in a name", func(e *Entry) { e.On[0].ID = "x\nwho=admin" }, ` on="x\nwho=admin.web.prod" `},
 		{"a key in a name", func(e *Entry) { e.Who = "x status=200" }, `who="x status=200" `},
@@ -90,6 +99,45 @@ func fields(t *testing.T, line string) map[string]string {
 	return values
 }
 
+// What a list of operations has changed is told of each object, however many there are.
+func TestEveryObjectThatWasChangedIsToldWithItsOperation(t *testing.T) {
+	const count = 2000
+	e := put()
+	e.On, e.What, e.Status, e.Unchanged = nil, "POST batch", 200, 8
+	want := map[string]string{} // operations by object
+	for n := range count {
+		op := service.Op(n % int(service.Undefine+1))
+		id := instance("prod", "web", fmt.Sprintf("web-%d", n))
+		if op >= service.Define {
+			id = instance("prod", fmt.Sprintf("web-%d", n), "")
+		}
+		e.Changed = append(e.Changed, Changed{op, id})
+		want[strings.TrimPrefix(id.String(), ".")] = op.String()
+	}
+	lines := strings.Split(string(e.AppendTo(nil)), "\n")
+	for _, line := range lines {
+		got := fields(t, line)
+		if !strings.HasPrefix(line, "who="+e.Who+" from=192.0.2.7:40000 what=\"POST batch\" op=") || !strings.HasSuffix(line, " unchanged=8 status=200 revision=7") {
+			t.Errorf("got %s", line)
+		}
+		if len(line) > 2*maxObjects {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+		for object := range strings.SplitSeq(got["on"], ",") {
+			if want[object] != got["op"] {
+				t.Errorf("%s is told with %q, want %q", object, got["op"], want[object])
+			}
+			delete(want, object)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("%d objects are not told in %d lines: %v", len(want), len(lines), want)
+	}
+	if most := 6 + count*len("web-1000.web.prod,")/maxObjects; len(lines) > most {
+		t.Errorf("got %d lines, want at most %d", len(lines), most)
+	}
+}
+
 // FuzzEntry holds that whatever is in an entry comes back out of its line, and nothing else.
 func FuzzEntry(f *testing.F) {
 	f.Add("web", "PUT instance", "prod", "web", "web-1", "it may not")
@@ -97,7 +145,11 @@ func FuzzEntry(f *testing.F) {
 	f.Add("\xff", "\u2028", "\x00", "\x7f", "é", "who=admin status=200")
 	f.Fuzz(func(t *testing.T, who, what, namespace, svc, id, why string) {
 		e := Entry{Who: who, What: what, On: []service.ID{instance(namespace, svc, id)}, Status: 403, Why: why}
+		listed := Entry{Who: who, What: what, Changed: []Changed{{service.Deregister, e.On[0]}}, Status: 403, Why: why}
 		line := string(e.AppendTo(nil))
+		if got, want := string(listed.AppendTo(nil)), strings.Replace(line, " on=", " op=deregister on=", 1); got != want && !strings.Contains(who+what, " on=") {
+			t.Errorf("in a list: got %s, want %s", got, want)
+		}
 		for i := range len(line) {
 			if line[i] < ' ' || line[i] > '~' {
 				t.Fatalf("a byte %#x in %q", line[i], line)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// maxPending is how much waits while the file cannot be written: some thousand lines.
-	// What comes on top of it is counted, and the count is written when the file can be.
+	// maxPending is how much waits while the file cannot be written, besides one entry that is
+	// larger than that: some thousand lines. What comes on top of it is counted, and the count
+	// is written when the file can be.
 	maxPending = 1 << 20
 
 	// retryEvery is how long to leave a file alone that could not be written.
@@ -42,6 +43,7 @@ type File struct {
 
 	mu      sync.Mutex // guards what follows
 	pending []byte     // whole lines
+	large   int        // bytes of them that are an entry of more than maxPending
 	lost    int        // lines for which there was no room
 	lostAt  time.Time  // the last of them
 	closed  bool
@@ -69,21 +71,21 @@ func openFile(path string, report func(error), after func(time.Duration) <-chan 
 	return f, nil
 }
 
-// Write puts a line into the file, with the time before it and an end of line after it. It
-// waits for no disk, unless the file has been closed. A line for which there is no room is
-// counted, and the count is written in its place.
-func (f *File) Write(now time.Time, line []byte) {
+// Write puts a line into the file, or several with ends between them, each with the time before
+// it and an end after it. It waits for no disk, unless the file has been closed. Lines for which
+// there is no room are counted, and the count is written in their place.
+func (f *File) Write(now time.Time, lines []byte) {
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
-		f.writeLate(now, line)
+		f.writeLate(now, lines)
 		return
 	}
-	if len(f.pending)+len(line) > maxPending {
-		f.lost++
+	if !f.hasRoom(len(lines)) {
+		f.lost += 1 + bytes.Count(lines, []byte("\n"))
 		f.lostAt = now
 	} else {
-		f.pending = append(append(appendTime(f.pending, now), line...), '\n')
+		f.pending = appendLines(f.pending, now, lines)
 	}
 	f.mu.Unlock()
 	select {
@@ -92,11 +94,24 @@ func (f *File) Write(now time.Time, line []byte) {
 	}
 }
 
-// writeLate writes the line of a request that was under way when another generation took over
+// hasRoom reports whether lines of that many bytes may wait, and takes the room. One entry may be
+// larger than all the room that others have: that of an import is as large as the table.
+func (f *File) hasRoom(size int) bool {
+	if size <= maxPending {
+		return len(f.pending)-f.large+size <= maxPending
+	}
+	if f.large > 0 {
+		return false
+	}
+	f.large = size
+	return true
+}
+
+// writeLate writes the lines of a request that was under way when another generation took over
 // and this file was closed. There are as many as that had just been answered, or fewer.
-func (f *File) writeLate(now time.Time, line []byte) {
+func (f *File) writeLate(now time.Time, lines []byte) {
 	late := logFile{path: f.log.path}
-	_, err := late.write(append(append(appendTime(nil, now), line...), '\n'))
+	_, err := late.write(appendLines(nil, now, lines))
 	_ = errors.Join(err, late.close()) // nobody is left to be told; CoreDNS's own log has the line
 }
 
@@ -164,7 +179,10 @@ func (f *File) drain() {
 func (f *File) take() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.lines, f.pending = f.pending, f.buffer[:0]
+	if cap(f.buffer) > 2*maxPending {
+		f.buffer = nil
+	}
+	f.lines, f.pending, f.large = f.pending, f.buffer[:0], 0
 	if f.lost > 0 {
 		f.lines = strconv.AppendInt(append(appendTime(f.lines, f.lostAt), "lost="...), int64(f.lost), 10)
 		f.lines = append(f.lines, '\n')
@@ -179,6 +197,14 @@ func (f *File) unwritten() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return bytes.Count(f.lines, []byte("\n")) + bytes.Count(f.pending, []byte("\n")) + f.lost
+}
+
+// appendLines appends lines as they stand in the file.
+func appendLines(b []byte, now time.Time, lines []byte) []byte {
+	for line := range bytes.Lines(lines) {
+		b = append(appendTime(b, now), line...)
+	}
+	return append(b, '\n')
 }
 
 // appendTime appends what a line of the file begins with.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/coredns-registry/registry/service"
 )
 
 // never is a clock on which nothing is ever due.
@@ -130,6 +132,38 @@ func TestATornLineComesAgainWhole(t *testing.T) {
 	}
 	if got, want := contentOf(t, path), "1\nha\nhalf\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// An import is one entry, which may be longer than what may wait.
+func TestAnEntryAsLargeAsTheTableIsWrittenWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := OpenFile(path, func(err error) { t.Errorf("reported %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lines = 800
+	e := put()
+	e.On = nil
+	for n := range lines * maxObjects / len("web-0000000.web.prod,") {
+		e.Changed = append(e.Changed, Changed{service.Register, instance("prod", "web", fmt.Sprintf("web-%07d", n))})
+	}
+	a := NewAudit(f.Write)
+	a.Record(noon, put())
+	a.Record(noon, e)
+	a.Record(noon, put())
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content := contentOf(t, path)
+	got := strings.Split(strings.TrimSuffix(content, "\n"), "\n")
+	for _, line := range got {
+		if !strings.HasPrefix(line, "time=2026-") || !strings.HasSuffix(line, " status=201 revision=7") {
+			t.Fatalf("got the line %.200s", line)
+		}
+	}
+	if len(content) < 3*maxPending || strings.Count(content, ".web.prod") != len(e.Changed)+2 {
+		t.Errorf("got %d bytes with %d objects, want %d", len(content), strings.Count(content, ".web.prod"), len(e.Changed)+2)
 	}
 }
 

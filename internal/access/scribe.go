@@ -29,7 +29,7 @@ func NewScribe(write func(lines []byte)) *Scribe {
 	return s
 }
 
-// Write has a line written, which it does not keep. Once the scribe is closed it is written here
+// Write has a line written, or several with ends between them, which it does not keep. Once the scribe is closed it is written here
 // and now: of a request that was under way when another guard took over.
 func (s *Scribe) Write(line []byte) {
 	s.mu.Lock()
@@ -71,6 +71,9 @@ func (s *Scribe) run() {
 		}
 		if len(s.pending) == 0 {
 			return
+		}
+		if cap(lines) > 2*mostUnwritten { // of an entry that was as large as the table
+			lines = nil
 		}
 		lines, s.pending = s.pending, lines[:0]
 		s.changed.Broadcast() // there is room

@@ -151,39 +151,3 @@ func grantOn(name service.Name) string { return name.Namespace + "/" + name.Serv
 func (c *call) by() service.Caller {
 	return service.Caller{Name: c.caller.Name, Admin: c.caller.Admin, From: c.from.Addr()}
 }
-
-// audit has the request noted if it is one of those that are.
-func (c *call) audit(n need) {
-	if !n.audited(c.code) {
-		return
-	}
-	e := access.Entry{
-		From:     c.from,
-		What:     c.route,
-		On:       c.on,
-		More:     c.more,
-		Status:   c.code,
-		Revision: c.revision,
-	}
-	if c.caller != nil {
-		e.Who = c.caller.Name
-	}
-	if e.Refused() {
-		e.Why = c.why
-	}
-	if len(e.On) == 0 && c.id != (service.ID{}) {
-		e.On = []service.ID{c.id}
-	}
-	c.guard().Note(c.options.Now(), &e)
-}
-
-// mostNamed is how many of the objects of a batch its line in the audit names.
-const mostNamed = 8
-
-// isAbout notes what a list of changes is about, for the audit.
-func (c *call) isAbout(changes []service.Change) {
-	for n := range changes[:min(len(changes), mostNamed)] {
-		c.on = append(c.on, changes[n].ID)
-	}
-	c.more = len(changes) - len(c.on)
-}

@@ -33,7 +33,7 @@ func postBatch(c *call) {
 		c.failFaults(w.code(), w.faults)
 		return
 	}
-	c.isAbout(changes)
+	c.asked = changes
 	name := func(n int) service.Name { return changes[n].ID.Name }
 	if !c.mayWriteEach(len(changes), name, func(n int) string { return fmt.Sprintf("operations[%d]", n) }) {
 		return
@@ -43,7 +43,7 @@ func postBatch(c *call) {
 		c.refuseBatch(changes, err)
 		return
 	}
-	c.revision = revision
+	c.made(changes, results, revision)
 	b := append(c.out[:0], '{')
 	b = unsigned(member(b, "revision"), revision)
 	b = append(member(b, "results"), '[')

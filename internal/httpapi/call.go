@@ -26,10 +26,12 @@ type call struct {
 	code   int // answered; 0 before that
 
 	// What the audit tells besides.
-	on       []service.ID // the objects, unless they are those in the path
-	more     int          // objects beyond those
-	revision uint64       // of the table with the change
-	why      string       // it was refused
+	asked     []service.Change // that the body asks for
+	changed   []access.Changed // by the request, besides the object in the path
+	unchanged int              // how many changes in the body changed nothing
+	revision  uint64           // of the table with the change
+	why       string           // it was refused
+	on        []service.ID     // a buffer
 
 	in   []byte // the body
 	out  []byte // the answer
@@ -119,10 +121,16 @@ func (c *call) release() {
 	if cap(out) > keptBuffer {
 		out = nil
 	}
+	clear(c.changed) // they hold on to the body, or the path
+	clear(c.on)
+	changed, on := c.changed[:0], c.on[:0]
+	if cap(changed) > maxOperations {
+		changed = nil
+	}
 	if c.walk.size > 0 { // it holds on to the body
 		c.walk.reset(nil)
 	}
-	*c = call{in: in, out: out, walk: c.walk}
+	*c = call{in: in, out: out, walk: c.walk, changed: changed, on: on}
 	calls.Put(c)
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -82,10 +83,13 @@ func deleteService(c *call) {
 		c.notFound() // as for an instance whose names cannot be
 		return
 	}
-	_, revision, err := c.apply(change)
+	result, revision, err := c.apply(change)
 	if err != nil {
 		c.refuse(err)
 		return
+	}
+	for _, i := range result.Gone {
+		c.changed = append(c.changed, access.Changed{Op: service.Deregister, ID: i.ID()})
 	}
 	c.out = append(unsigned(member(append(c.out[:0], '{'), "revision"), revision), '}')
 	c.answer(http.StatusOK, 0)

@@ -70,7 +70,7 @@ func (d *door) change(lines ...string) {
 func (d *door) note(_ time.Time, line []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lines = append(d.lines, string(line))
+	d.lines = append(d.lines, strings.Split(string(line), "\n")...)
 }
 
 // audited returns the lines of the audit since it was asked last, without whence they came.

@@ -48,9 +48,16 @@ func postImport(c *call) {
 	case len(w.faults) > 0:
 		c.failFaults(w.code(), w.faults)
 	case !c.admittedStill():
-	case c.mayWriteEach(len(w.changes), func(n int) service.Name { return w.changes[n].ID.Name }, w.elementOf):
+	case c.mayImport(w):
 		c.merge(w, dry)
 	}
+}
+
+// mayImport reports whether the caller may write all that is in an import. Who may not is
+// answered.
+func (c *call) mayImport(w *importer) bool {
+	c.asked = w.changes
+	return c.mayWriteEach(len(w.changes), func(n int) service.Name { return w.changes[n].ID.Name }, w.elementOf)
 }
 
 // dryRun reads whether the table is to stay as it is. Where that makes no sense the
@@ -76,6 +83,7 @@ func (c *call) merge(w *importer, dry bool) {
 	state := c.registry.State()
 	revision := state.Revision
 	services, instances := w.compare(c.by(), c.registry, state)
+	c.asked = w.changes
 	if len(w.faults) > 0 {
 		w.tellDropped()
 		w.upload.answered()
@@ -84,14 +92,17 @@ func (c *call) merge(w *importer, dry bool) {
 	}
 	var err error
 	if !dry && len(w.changes) > 0 {
-		c.isAbout(w.changes)
-		_, revision, err = c.registry.Apply(c.by(), w.changes, c.options.Now())
-		c.revision = revision
+		var results []table.Result
+		results, revision, err = c.registry.Apply(c.by(), w.changes, c.options.Now())
+		c.made(w.changes, results, revision)
 	}
 	w.upload.answered()
 	if err != nil {
 		c.refuseImport(w, err)
 		return
+	}
+	if !dry {
+		c.unchanged += services.unchanged + instances.unchanged
 	}
 	b := append(c.out[:0], '{')
 	b = boolean(member(b, "dryRun"), dry)

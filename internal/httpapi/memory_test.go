@@ -111,26 +111,28 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 		return m.register(draft, by, c, was), nil
 	case service.Deregister:
 		draft.Remove(c.ID)
-		return table.Result{Revision: draft.Revision(), SafeToStopAt: m.now().Add(5 * time.Second)}, nil
+		return table.Result{Changed: true, Revision: draft.Revision(), SafeToStopAt: m.now().Add(5 * time.Second)}, nil
 	case service.SetStatus:
 		is := *was
-		if is.Status != c.Status {
+		changed := is.Status != c.Status
+		if changed {
 			is.Status = c.Status
 			draft.Put(&is)
 		}
-		return result(draft, &is, false), nil
+		return result(draft, &is, false, changed), nil
 	case service.Define:
-		if view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition) {
+		changed := view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
+		if changed {
 			draft.Define(c.ID.Name, c.Definition)
 		}
 		is := draft.Service(c.ID.Name)
-		return table.Result{Created: view == nil, Revision: is.Revision, View: is}, nil
+		return table.Result{Created: view == nil, Changed: changed, Revision: is.Revision, View: is}, nil
 	case service.Undefine:
-		draft.Undefine(c.ID.Name)
-		return table.Result{Revision: draft.Revision()}, nil
+		gone, _ := draft.Undefine(c.ID.Name)
+		return table.Result{Changed: true, Revision: draft.Revision(), Gone: gone}, nil
 	default:
 		was.Lease().Renew(m.clock.Now())
-		return result(draft, was, false), nil
+		return result(draft, was, false, false), nil
 	}
 }
 
@@ -138,11 +140,11 @@ func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Chan
 	wanted := m.resolve(by, c, was)
 	if was != nil && was.Says(&wanted) {
 		was.Lease().Renew(m.clock.Now())
-		return result(draft, was, false)
+		return result(draft, was, false, false)
 	}
 	is := table.NewInstance(c.ID, wanted, m.now(), m.clock.Now())
 	draft.Put(is)
-	return result(draft, is, was == nil)
+	return result(draft, is, was == nil, true)
 }
 
 func (m *memory) resolve(by service.Caller, c *service.Change, was *table.Instance) service.Instance {
@@ -168,8 +170,8 @@ func (m *memory) resolve(by service.Caller, c *service.Change, was *table.Instan
 	return is
 }
 
-func result(draft *table.Draft, i *table.Instance, created bool) table.Result {
-	return table.Result{Created: created, Revision: i.Revision, Instance: i, View: draft.Service(i.Name())}
+func result(draft *table.Draft, i *table.Instance, created, changed bool) table.Result {
+	return table.Result{Created: created, Changed: changed, Revision: i.Revision, Instance: i, View: draft.Service(i.Name())}
 }
 
 func (m *memory) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
