@@ -115,7 +115,7 @@ func checkDecisions(t *testing.T, tokens *Tokens, decisions map[string][]grant) 
 	}
 	for key, grants := range decisions {
 		c := callers[key]
-		if c == nil || !isName(c.Name) {
+		if c == nil || !IsName(c.Name) {
 			t.Fatalf("no caller, or one without a NAME, for %q", key)
 		}
 		names := []string{"x-nobody-has-this"}

@@ -49,7 +49,7 @@ func identities(cert *x509.Certificate) []identity {
 	}
 	var ids []identity
 	for _, u := range cert.URIs {
-		if name := u.String(); u.IsAbs() && isName(name) {
+		if name := u.String(); u.IsAbs() && IsName(name) {
 			ids = append(ids, identity{name: name})
 		}
 	}
@@ -62,7 +62,7 @@ func identities(cert *x509.Certificate) []identity {
 // appendIdentity adds one that is no URI, unless it takes on the look of one: an authority that
 // is careful about URIs may let its clients choose the rest.
 func appendIdentity(ids []identity, id identity) []identity {
-	if !isName(id.name) || looksLikeURI(id.name) {
+	if !IsName(id.name) || looksLikeURI(id.name) {
 		return ids
 	}
 	return append(ids, id)

@@ -91,7 +91,7 @@ func (p *tokensParser) parse(line []byte) (fault string) {
 	if len(words) == 0 {
 		return ""
 	}
-	if !isName(words[0]) {
+	if !IsName(words[0]) {
 		return faultName
 	}
 	if len(words) == 1 {
@@ -160,8 +160,8 @@ func parseHash(word string) (hash digest, fault string) {
 	return hash, ""
 }
 
-// isName reports whether s may be the NAME of a credential.
-func isName(s string) bool {
+// IsName reports whether s may be the NAME of a credential: in a file of tokens or in a certificate.
+func IsName(s string) bool {
 	if len(s) == 0 || len(s) > maxName || !utf8.ValidString(s) {
 		return false
 	}

@@ -509,6 +509,10 @@ func TestAnImportIsOfWhoMayWriteIt(t *testing.T) {
 			[]string{"instances[0].owner"}, nil},
 		{"the longest", "root", body(2, "", instance("web", "new", `,"owner":"`+strings.Repeat("o", service.MaxOwnerBytes)+`"`)), 200, nil,
 			map[string]string{"web-1": "writer", "web-2": "writer", "new": strings.Repeat("o", service.MaxOwnerBytes)}},
+		{"owners that no NAME can be", "root", body(2, "", instance("web", "a", `,"owner":"a\nb who=root"`), instance("web", "b", `,"owner":" "`), instance("web", "c", `,"owner":"\u202eab"`),
+			instance("web", "d", `,"owner":"a\u0000"`), instance("web", "e", `,"owner":"spiffe://example.org/é"`)), 422,
+			[]string{"instances[0].owner", "instances[1].owner", "instances[2].owner", "instances[3].owner"}, nil},
+		{"owners of other credentials too", "other", body(2, "", instance("web", "a", `,"owner":"a b"`)), 422, []string{"instances[0].owner"}, nil},
 		{"an owner that is none", "root", body(2, "", instance("web", "new", `,"owner":7`)), 400, []string{"instances[0].owner"}, nil},
 	} {
 		w, _ := guarded(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -34,23 +35,57 @@ func postImport(c *call) {
 	if c.state() == nil {
 		return
 	}
-	if !c.importing.CompareAndSwap(false, true) {
-		c.unavailable("another import is under way")
+	u := c.imports.begin(c.w, c.caller.Admin && c.caller.Name != "")
+	defer u.end()
+	if err := u.receive(c.r.Body); err != nil {
+		c.failUpload(u, err)
 		return
 	}
-	defer c.importing.Store(false)
-	u := newUpload(c.w, c.r.Body, maxImport)
-	w := newImporter(u, c.registry.Check)
+	if !c.takeTurn() {
+		u.answered()
+		c.unavailable("other imports take their time")
+		return
+	}
+	defer c.imports.leave()
+	body, err := u.take()
+	if err != nil {
+		u.answered()
+		c.failUpload(u, err)
+		return
+	}
+	w := newImporter(body, c.registry.Check)
 	w.read()
+	u.answered()
 	switch {
-	case u.err != nil:
-		c.failUpload(u.err, string(w.at))
+	case body.err != nil:
+		c.fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("%s is too large: it must have at most %d bytes", cmp.Or(string(w.at), "a value in the body"), maxElement))
 	case len(w.faults) > 0:
 		c.failFaults(w.code(), w.faults)
 	case !c.admittedStill():
 	case c.mayImport(w):
-		c.merge(w, dry)
+		u.unhurried()
+		c.merge(w, dry, u.answered)
 	}
+}
+
+// takeTurn waits until no other import is worked on. It reports false where that takes too long,
+// or nobody waits for the answer any more.
+func (c *call) takeTurn() bool {
+	select {
+	case c.imports.turn <- struct{}{}: // mostly, and without a timer
+		return true
+	default:
+	}
+	timer := time.NewTimer(turnTimeout)
+	defer timer.Stop()
+	select {
+	case c.imports.turn <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-c.r.Context().Done():
+	case <-c.stopping:
+	}
+	return false
 }
 
 // mayImport reports whether the caller may write all that is in an import. Who may not is
@@ -77,16 +112,16 @@ func (c *call) dryRun() (dry, ok bool) {
 	return false, false
 }
 
-// merge makes the changes of an import, or on a dry run only says what they would be.
-func (c *call) merge(w *importer, dry bool) {
-	w.upload.done()
+// merge makes the changes of an import, or on a dry run only says what they would be. done is
+// called before it answers.
+func (c *call) merge(w *importer, dry bool, done func()) {
 	state := c.registry.State()
 	revision := state.Revision
 	services, instances := w.compare(c.by(), c.registry, state)
 	c.asked = w.changes
 	if len(w.faults) > 0 {
 		w.tellDropped()
-		w.upload.answered()
+		done()
 		c.failFaults(http.StatusConflict, w.faults)
 		return
 	}
@@ -96,7 +131,7 @@ func (c *call) merge(w *importer, dry bool) {
 		results, revision, err = c.registry.Apply(c.by(), w.changes, c.options.Now())
 		c.made(w.changes, results, revision)
 	}
-	w.upload.answered()
+	done()
 	if err != nil {
 		c.refuseImport(w, err)
 		return
@@ -179,15 +214,17 @@ func (t *tally) members(b []byte, names bool) []byte {
 	return b
 }
 
-// failUpload answers an import that could not be read to its end. at is the element it
-// came to.
-func (c *call) failUpload(err error, at string) {
-	if errors.Is(err, errElementTooLarge) {
-		c.w.Header().Set("Connection", "close")
-		c.fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("%s is too large: it must have at most %d bytes", cmp.Or(at, "a value in the body"), maxElement))
-		return
+// failUpload answers an import that did not arrive.
+func (c *call) failUpload(u *upload, err error) {
+	switch {
+	case errors.Is(err, errNoRoom):
+		c.w.Header().Set("Connection", "close") // what follows of the body will not be read
+		c.unavailable(err.Error())
+	case u.late():
+		c.failRead(err, maxImport, fmt.Sprintf("the import was not received whole in %s", uploadTimeout))
+	default:
+		c.failRead(err, maxImport, fmt.Sprintf("in %s less than %d bytes of the request were received", readTimeout, uploadPace))
 	}
-	c.failRead(err, maxImport, fmt.Sprintf("in %s less than %d bytes of the request were received", readTimeout, uploadPace))
 }
 
 // refuseImport answers with the error of an import that had no fault by itself.

@@ -7,6 +7,7 @@ import (
 	"log"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -189,18 +190,29 @@ func TestAnImportHasLimits(t *testing.T) {
 }
 
 func TestAnUploadIsReadUpToItsLimit(t *testing.T) {
-	for size, want := range map[int]error{99: nil, 100: nil, 101: errTooLarge, 1000: errTooLarge} {
-		for _, slow := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.DataErrReader} {
-			u := newUpload(discard{http.Header{}}, slow(strings.NewReader(strings.Repeat("x", size))), 100)
-			u.advance(math.MaxInt32)
-			if _, err := io.ReadAll(u); err != want || u.err != want {
-				t.Errorf("%d bytes: got %v and %v, want %v", size, err, u.err, want)
+	for _, most := range []int{100, 3 * uploadPace} {
+		for size, want := range map[int]error{0: nil, most - 1: nil, most: nil, most + 1: errTooLarge, 10 * most: errTooLarge} {
+			for _, slow := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.DataErrReader} {
+				u := newImports(int64(most)).begin(discard{http.Header{}}, false)
+				err := u.receive(slow(strings.NewReader(strings.Repeat("x", size))))
+				if err != want {
+					t.Errorf("%d bytes: got %v, want %v", size, err, want)
+				}
+				if err != nil {
+					continue
+				}
+				if a, err := u.take(); err != nil || iotest.TestReader(&arrived{chunks: a.chunks, until: math.MaxInt64}, []byte(strings.Repeat("x", size))) != nil {
+					t.Errorf("%d bytes: it is something else that has arrived (%v)", size, err)
+				}
+				if s := u.imports; s.held != 0 || len(s.uploads) != 0 {
+					t.Errorf("%d bytes are still held", s.held)
+				}
 			}
 		}
 	}
-	u := newUpload(discard{http.Header{}}, strings.NewReader(strings.Repeat("x", 3*maxElement)), maxImport)
-	u.advance(7)
-	if got, err := io.ReadAll(u); len(got) != 7+maxElement || err != errElementTooLarge {
+	a := &arrived{chunks: [][]byte{make([]byte, 3*maxElement)}}
+	a.advance(7)
+	if got, err := io.ReadAll(a); len(got) != 7+maxElement || err != errElementTooLarge {
 		t.Errorf("got %d bytes and %v", len(got), err)
 	}
 }
@@ -232,7 +244,7 @@ func slowImport(w *world, instances, piece int, every time.Duration) (string, ti
 	return string(got), took
 }
 
-func TestAnImportMayTakeAsLongAsItComes(t *testing.T) {
+func TestAnImportMayTakeLongAsItComes(t *testing.T) {
 	inBubble(t, func(w *world) {
 		got, took := slowImport(w, 60_000, uploadPace, readTimeout-time.Second)
 		if !strings.Contains(got, "200 OK") || !strings.Contains(got, `"created":60000`) || took < 5*readTimeout {
@@ -245,6 +257,143 @@ func TestAnImportMayTakeAsLongAsItComes(t *testing.T) {
 			t.Errorf("too slow: after %s got %s", took, got)
 		}
 	})
+}
+
+// Whoever keeps the pace and has much to send would else take hours.
+func TestAnImportMustArriveInTime(t *testing.T) {
+	inBubble(t, func(w *world) {
+		got, took := slowImport(w, 90_000, uploadPace, readTimeout-time.Second)
+		if !strings.Contains(got, "408 Request Timeout") || !strings.Contains(got, "not received whole in 10m0s") || took != uploadTimeout {
+			t.Errorf("after %s: got %s", took, got)
+		}
+	})
+}
+
+// beginImport sends the header of an import and the first half of its body. What it returns sends
+// the other half and returns the answer.
+func (w *world) beginImport(body string, headers ...string) func() string {
+	w.t.Helper()
+	c := w.conn()
+	header := fmt.Sprintf("POST /v1/import HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n", len(body))
+	for n := 0; n < len(headers); n += 2 {
+		header += headers[n] + ": " + headers[n+1] + "\r\n"
+	}
+	half := len(body) / 2
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = io.WriteString(c, header+"\r\n"+body[:half]) // an error shows in the answer
+	}()
+	<-sent
+	return func() string {
+		go func() { _, _ = io.WriteString(c, body[half:]) }()
+		got, _ := io.ReadAll(c)
+		return string(got)
+	}
+}
+
+func TestASlowImportKeepsNobodyOut(t *testing.T) {
+	inBubble(t, func(w *world) {
+		finish := w.beginImport(imported("slow"))
+		synctest.Wait()
+		w.must(http.StatusOK, "POST", "/v1/import", imported("fast"))
+		w.must(http.StatusOK, "POST", "/v1/import?dryRun=true", imported("faster"))
+		if got := finish(); !strings.Contains(got, "200 OK") {
+			t.Errorf("the slow one got %s", got)
+		}
+	})
+}
+
+// The room for imports that arrive is for one of the largest, and nobody can fill it to keep an
+// administrator out.
+func TestImportsThatArriveShareTheRoom(t *testing.T) {
+	many := func(prefix string, n int) string { // of about 80 bytes each
+		var ids strings.Builder
+		for i := range n {
+			fmt.Fprintf(&ids, " %s-%06d", prefix, i)
+		}
+		return imported(ids.String())
+	}
+	d := newDoor(t, "a write:*/*", "b write:*/*", "root admin")
+	inBubble(t, func(w *world) {
+		w.server.imports = newImports(2 << 20)
+		large := w.beginImport(many("large", 22_500), as("a")...) // 0.9 MiB of 1.8 are there
+		small := w.beginImport(many("small", 15_000), as("b")...) // 0.6 of 1.2
+		synctest.Wait()
+		if got := w.do("POST", "/v1/import", many("root", 13_000), as("root")...); got.code != http.StatusOK { // 1.0
+			t.Errorf("the administrator got %d %s", got.code, got.body)
+		}
+		if got := large(); !strings.Contains(got, "503 Service Unavailable") || !strings.Contains(got, "Retry-After") {
+			t.Errorf("the largest got %.300s", got)
+		}
+		if got := small(); !strings.Contains(got, "200 OK") {
+			t.Errorf("the smaller got %.300s", got)
+		}
+		if s := w.server.imports; s.held != 0 || len(s.uploads) != 0 || len(s.turn) != 0 {
+			t.Errorf("%d bytes of %d uploads are still held", s.held, len(s.uploads))
+		}
+	}, d.guards)
+}
+
+func TestWhoGivesWayWhenImportsFillTheRoom(t *testing.T) {
+	const most = 100 * uploadPace
+	type sizes []int64 // of uploads, in parts of uploadPace; those of administrators are below zero
+	for _, c := range []struct {
+		what string
+		is   sizes
+		who  int // of them wants as much as
+		much int64
+		room bool
+		lose []int
+	}{
+		{"there is room", sizes{50, 40}, 1, 10, true, nil},
+		{"the larger one", sizes{60, 40}, 1, 10, true, []int{0}},
+		{"who asks, when it is the largest itself", sizes{60, 41}, 0, 1, false, nil},
+		{"who asks, when it would be", sizes{20, 30, 40, 11}, 3, 40, false, nil},
+		{"anybody before an administrator", sizes{-90, 1, 10}, 0, 5, true, []int{2}},
+		{"all before an administrator", sizes{-90, 5, 6}, 0, 11, true, []int{2, 1}},
+		{"an administrator before none", sizes{-60, 41}, 1, 1, false, nil},
+		{"nor before another one", sizes{-60, -41}, 1, 1, false, nil},
+	} {
+		s := newImports(most)
+		var all []*upload
+		for _, size := range c.is {
+			u := s.begin(discard{http.Header{}}, size < 0)
+			u.held = max(size, -size) * uploadPace
+			s.held += u.held
+			all = append(all, u)
+		}
+		if room := s.makeRoom(all[c.who], c.much*uploadPace); room != c.room {
+			t.Errorf("%s: got room %t, want %t", c.what, room, c.room)
+		}
+		held := int64(0)
+		for n, u := range all {
+			held += u.held
+			if u.lost != slices.Contains(c.lose, n) || u.lost && u.held != 0 {
+				t.Errorf("%s: upload %d has lost: %t, and holds %d", c.what, n, u.lost, u.held)
+			}
+		}
+		if s.held != held {
+			t.Errorf("%s: %d are held, of them %d by uploads", c.what, s.held, held)
+		}
+	}
+}
+
+func TestNothingIsHeldOfElementsThatAreWrong(t *testing.T) {
+	for what, element := range map[string]string{
+		"nothing": `{}`, "no id": `{"namespace":"a","service":"b","addresses":["192.0.2.7"]}`, "no object": `7`,
+	} {
+		w := newImporter(&arrived{chunks: [][]byte{[]byte(`{"format":1,"instances":[` + strings.Repeat(element+",", 50_000) + element + `]}`)}}, (*service.Change).Check)
+		w.read()
+		if len(w.changes) != 0 || cap(w.changes) > 100 || len(w.faults) == 0 {
+			t.Errorf("%s: %d changes are held, with %d faults", what, len(w.changes), len(w.faults))
+		}
+	}
+	w := newImporter(&arrived{chunks: [][]byte{[]byte(`{"format":1,"instances":[{"namespace":"a","service":"b","id":"c","weight":-1}],"services":[{"namespace":"a","service":"b"}]}`)}}, (*service.Change).Check)
+	w.read()
+	if len(w.changes) != 2 || w.changes[0].Instance != nil || w.changes[1].Definition != nil {
+		t.Errorf("got %+v", w.changes)
+	}
 }
 
 // The store may take longer over a million instances than a request has time.
@@ -272,16 +421,24 @@ func TestOneImportIsMadeAtATime(t *testing.T) {
 		go func() { answered <- w.do("POST", "/v1/import", imported("a")) }()
 		<-entered
 		synctest.Wait()
+		began := time.Now()
 		got := w.must(http.StatusServiceUnavailable, "POST", "/v1/import?dryRun=true", imported("b"))
-		if got.header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
+		if got.header.Get("Retry-After") == "" || time.Since(began) != turnTimeout {
+			t.Errorf("after %s: got the header %v", time.Since(began), got.header)
 		}
-		close(leave)
-		if got := <-answered; got.code != http.StatusOK {
-			t.Errorf("got %d %s", got.code, got.body)
+		waits := make(chan answer)
+		go func() { waits <- w.do("POST", "/v1/import", imported("b")) }()
+		synctest.Wait()
+		if exists := w.memory.State().Revision != firstRevision; exists {
+			t.Error("something was imported by now")
 		}
 		w.memory.entered = nil
-		w.must(http.StatusOK, "POST", "/v1/import", imported("b"))
+		close(leave)
+		for _, a := range []answer{<-answered, <-waits} {
+			if a.code != http.StatusOK {
+				t.Errorf("got %d %s", a.code, a.body)
+			}
+		}
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -26,22 +27,22 @@ var (
 	}
 )
 
-// importer reads an import, while it arrives, into a list of changes. It notes what is
+// importer reads an import into a list of changes, and lets go of it on the way. It notes what is
 // wrong as every walker does, also what is wrong whatever the table holds: there may be
 // too much of it to go over it twice.
 type importer struct {
 	walker
-	upload *upload
-	check  func(*service.Change) []service.Fault
+	body  *arrived
+	check func(*service.Change) []service.Fault
 
 	changes []service.Change // Register and Define
 	places  []int            // of each in the list that it is from
 	at      []byte           // the path of the element that is being read
 }
 
-func newImporter(u *upload, check func(*service.Change) []service.Fault) *importer {
-	w := &importer{upload: u, check: check}
-	w.begin(u)
+func newImporter(body *arrived, check func(*service.Change) []service.Fault) *importer {
+	w := &importer{body: body, check: check}
+	w.begin(body)
 	return w
 }
 
@@ -74,7 +75,7 @@ func (w *importer) read() {
 
 // understood lets the body be read on.
 func (w *importer) understood() {
-	w.upload.advance(w.decoder.InputOffset())
+	w.body.advance(w.decoder.InputOffset())
 	w.at = w.at[:0]
 }
 
@@ -112,16 +113,18 @@ func (w *importer) instanceAt(i int) {
 	w.endElement(c, c.Instance != nil, before)
 }
 
+// owner reads who is to own an instance; an empty one is nobody. What could not be the NAME of a
+// credential is refused: nobody could ever come as that, and whoever reads it could be misled.
 func (w *importer) owner() string {
-	owner, _ := w.text()
-	if len(owner) > service.MaxOwnerBytes {
-		w.note("has %d bytes: the name of a credential has at most %d", len(owner), service.MaxOwnerBytes)
+	owner, ok := w.text()
+	if ok && owner != "" && !access.IsName(owner) {
+		w.note("%q is no NAME of a credential: it is 1 to %d bytes, all printable and none a space", owner, service.MaxOwnerBytes)
 	}
 	return owner
 }
 
-// element begins a change. The number of faults before it tells later which are its own.
-func (w *importer) element(op service.Op, i int) (c *service.Change, faults int) {
+// element begins a change. How many faults there are before it tells later which are its own.
+func (w *importer) element(op service.Op, i int) (c *service.Change, before int) {
 	w.understood()
 	w.at = append(w.at, w.path...)
 	w.changes = append(w.changes, service.Change{Op: op})
@@ -140,13 +143,30 @@ func (w *importer) nameField(id *service.ID, name string) {
 	}
 }
 
-// endElement checks a change, or drops it where it could not be read.
+// endElement checks a change. Of one that has faults there stays what it takes to find another of
+// the same name: elements that are nothing, as {}, would else become a hundred times as large.
 func (w *importer) endElement(c *service.Change, read bool, before int) {
-	if !read {
+	if read {
+		w.checkElement(c, before)
+	}
+	if !read || !isNamed(c) {
 		w.changes = w.changes[:len(w.changes)-1]
 		w.places = w.places[:len(w.places)-1]
 		return
 	}
+	if len(w.faults) > 0 {
+		c.Instance, c.Definition = nil, nil // the import will not be made
+	}
+}
+
+// isNamed reports whether a change has all parts of its object's name. One without a part is
+// wrong, and is not the same as any other.
+func isNamed(c *service.Change) bool {
+	return c.ID.Namespace != "" && c.ID.Name.Service != "" && (c.ID.ID != "" || c.Op == service.Define)
+}
+
+// checkElement notes what is wrong with a change by itself, besides the faults that it has already.
+func (w *importer) checkElement(c *service.Change, before int) {
 	faults := w.check(c)
 	if len(faults) == 0 {
 		return
@@ -171,12 +191,9 @@ func (w *importer) enterField(field string) (was int) {
 
 // noteRepeated notes what stands in the body twice: nobody can tell which is meant.
 func (w *importer) noteRepeated() {
-	order := make([]int, 0, len(w.changes))
-	for n := range w.changes {
-		// Without a part of its name, which is a fault already, it is not the same as others.
-		if id := &w.changes[n].ID; id.Namespace != "" && id.Service != "" && (id.ID != "" || w.changes[n].Op == service.Define) {
-			order = append(order, n)
-		}
+	order := make([]int, len(w.changes))
+	for n := range order {
+		order[n] = n
 	}
 	compare := func(a, b int) int {
 		c, d := &w.changes[a], &w.changes[b]

@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
@@ -65,7 +64,7 @@ type Server struct {
 
 	watchWriteTimeout time.Duration // for one write to a watcher, or of a download
 
-	importing atomic.Bool // one at a time: what it holds is as large as the table
+	imports *imports
 
 	stop     sync.Once
 	stopping chan struct{} // closed when watchers are to end
@@ -101,6 +100,7 @@ func New(r Registry, o Options) *Server {
 		registry:          r,
 		options:           o,
 		watchWriteTimeout: watchWriteTimeout,
+		imports:           newImports(maxImport),
 		stopping:          make(chan struct{}),
 	}
 	s.http = &http.Server{
