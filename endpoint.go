@@ -103,6 +103,10 @@ func (e *endpoint) run() {
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
 	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
 	e.running.Go(func() { holdStack(ctx) })
+	e.running.Go(func() {
+		var s shadows
+		every(ctx, warnEvery, func() { s.look(e.registry.State()) })
+	})
 }
 
 // storeWithin is how long the store may take to keep the last changes when the endpoint

@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/coredns-registry/registry/service"
+)
+
+func TestTopLevelDomainsAreKnown(t *testing.T) {
+	for _, tc := range []struct {
+		names string
+		want  bool
+	}{
+		{"com net org io dev app prod de uk", true},
+		{"arpa local localhost internal test example invalid onion alt", true},
+		{"xn--p1ai xn--fiqs8s", true},     // of other scripts, as they stand in DNS
+		{"ck bd er fk jm kh mm np", true}, // which have rules for what is below them only
+		{"default production staging kube-system web github team-a x co-uk www", false},
+	} {
+		for name := range strings.FieldsSeq(tc.names) {
+			if got := isTopLevelDomain(name); got != tc.want {
+				t.Errorf("%s: got %v, want %v", name, got, tc.want)
+			}
+		}
+	}
+}
+
+func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
+	w := newWorld(t, Config{})
+	var s shadows
+	warned := func(changes string) []string {
+		text := logText(t, "text", 0, func() {
+			for line := range strings.Lines(changes) {
+				if name, gone := strings.CutPrefix(strings.TrimSpace(line), "- "); gone {
+					namespace, of, _ := strings.Cut(name, "/")
+					w.apply(service.Change{Op: service.Undefine, ID: id(namespace, of, "")})
+					s.look(w.registry.State())
+				} else {
+					w.load(line)
+				}
+			}
+			for range 3 {
+				s.look(w.registry.State())
+			}
+		})
+		return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	}
+	for _, tc := range []struct {
+		sentence, changes string
+		want              []string // what the lines have in them
+	}{
+		{"a namespace like any other", "default/web/a 192.0.2.1", []string{""}},
+		{"top-level domains, one of them defined", "com/github/a 192.0.2.1\nservice local/printer headless", []string{
+			"The namespace com is a top-level domain: clients with svc.ZONE in their search list get its service NAME when they ask for NAME.com.", "The namespace local is"}},
+		{"other services of the same", "com/google/a 192.0.2.1\ncom/github/b 192.0.2.2", []string{""}},
+		{"it was gone, and comes again", "- local/printer\nservice local/printer headless", []string{""}},
+		{"another one", "net/web/a 192.0.2.1", []string{"The namespace net is"}},
+	} {
+		got := warned(tc.changes)
+		if len(got) != len(tc.want) {
+			t.Errorf("%s: got %q, want %q", tc.sentence, got, tc.want)
+			continue
+		}
+		for n, line := range got {
+			if !strings.Contains(line, tc.want[n]) || strings.HasPrefix(line, "[WARNING]") != (line != "") {
+				t.Errorf("%s: got %q, want %q", tc.sentence, line, tc.want[n])
+			}
+		}
+	}
+	var all strings.Builder
+	for c := 'a'; c <= 'z'; c++ {
+		for d := 'a'; d <= 'z'; d++ {
+			fmt.Fprintf(&all, "%c%c/web/a 192.0.2.1\n", c, d)
+		}
+	}
+	got := warned(all.String())
+	if last := got[len(got)-1]; len(got) != mostWarned-3+1 || !strings.Contains(last, "no other will be") {
+		t.Errorf("of hundreds: got %d lines, the last %q", len(got), last)
+	}
+	if got := warned("org/web/a 192.0.2.1"); got[0] != "" {
+		t.Errorf("after that: got %q", got)
+	}
+}
+
+// What was there before a restart is warned of too.
+func TestNamespacesOfALoadedTableAreWarnedOf(t *testing.T) {
+	shelf := newShelf(t)
+	newShelved(t, Config{}, shelf).load("com/web/a 192.0.2.1")
+	w := newShelved(t, Config{}, shelf)
+	var s shadows
+	text := logText(t, "text", 0, func() {
+		s.look(nil)
+		s.look(w.registry.State())
+	})
+	if strings.Count(text, "The namespace com is") != 1 {
+		t.Errorf("got %q", text)
+	}
+}
