@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func TestEvictionsAreTold(t *testing.T) {
 	tell := func(what string, want httpapi.Evictions) {
 		t.Helper()
 		want.Percent, want.Floor, want.Span = 20, 10, span
-		if got := a.Evictions(); got != want {
+		if got := a.Evictions(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", what, got, want)
 		}
 	}

@@ -220,7 +220,7 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 		}
 		return string(v)
 	}
-	w.memory.failing, w.memory.evictions = true, Evictions{Held: 1}
+	w.memory.failing, w.memory.evictions = true, Evictions{Held: 1, HeldServices: 1, Services: []HeldService{{Name: service.Name{Namespace: "default", Service: "web"}, Held: 1}}}
 	troubled := w.must(http.StatusOK, "GET", "/v1/status", "").body
 	other := start(t, newDoor(t, "ci write:*/*").guards)
 	for _, put := range []struct{ path, body string }{
@@ -243,6 +243,7 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 		"Explanation":      {w.must(http.StatusOK, "GET", "/v1/explain?name=a", "").body},
 		"ServerStatus":     {troubled},
 		"Evictions":        {member(troubled, "evictions")},
+		"HeldService":      {`{"namespace":"default","service":"web","held":1}`},
 		"Counts":           {member(troubled, "counts")},
 		"Export":           {exported},
 		"ExportedService":  {element(exported, "services", 0), element(exported, "services", 1)},

@@ -61,7 +61,8 @@ type Registry interface {
 }
 
 // Evictions is the state of the eviction budget: in any Span at most that share of the
-// leased instances leaves by expiry, or Floor of them where that is more.
+// leased instances leaves by expiry, or Floor of them where that is more. A quarter of it is
+// kept for services that have lost no other instance in the span.
 type Evictions struct {
 	Leased  int       // instances that have a lease
 	Held    int       // of them, those that stay although it has ended
@@ -69,6 +70,17 @@ type Evictions struct {
 	Percent int
 	Floor   int
 	Span    time.Duration
+
+	// The services that Held are of, those with the most first; of many only so many. They may
+	// be those of a second ago, and are not to be changed.
+	Services     []HeldService
+	HeldServices int // how many there are
+}
+
+// HeldService is a service that instances are held back of.
+type HeldService struct {
+	service.Name
+	Held int
 }
 
 // Explanation is what DNS answers to a question, and for each instance of the service

@@ -37,12 +37,12 @@ func getStatus(c *call) {
 	b = number(member(b, "down"), int64(down))
 	b = number(member(b, "leased"), int64(evictions.Leased))
 	b = append(b, '}')
-	b = append(evictionMembers(append(member(b, "evictions"), '{'), &evictions), '}')
+	b = append(c.evictionMembers(append(member(b, "evictions"), '{'), &evictions), '}')
 	c.out = append(b, '}')
 	c.answer(http.StatusOK, 0)
 }
 
-func evictionMembers(b []byte, e *Evictions) []byte {
+func (c *call) evictionMembers(b []byte, e *Evictions) []byte {
 	b = number(member(b, "held"), int64(e.Held))
 	b = number(member(b, "percent"), int64(e.Percent))
 	b = number(member(b, "floor"), int64(e.Floor))
@@ -50,12 +50,38 @@ func evictionMembers(b []byte, e *Evictions) []byte {
 	b = moment(member(b, "since"), e.Since)
 	if e.Held > 0 {
 		b = text(member(b, "reason"), e.reason())
+		b = c.heldServices(b, e)
 	}
 	return b
 }
 
+// mostHeldServices is how many services the status names that instances are held back of.
+const mostHeldServices = 10
+
+// heldServices names the services that instances are held back of, as far as the caller may read
+// them. Everybody may ask for the status, and is told how many others there are.
+func (c *call) heldServices(b []byte, e *Evictions) []byte {
+	b = append(member(b, "services"), '[')
+	told := 0
+	if caller, refusal := c.guard().Identify(c.r, c.options.Now()); refusal == nil {
+		for _, s := range e.Services {
+			if told == mostHeldServices {
+				break
+			}
+			if !caller.MayRead(s.Name) {
+				continue
+			}
+			told++
+			b = text(member(append(next(b), '{'), "namespace"), s.Namespace)
+			b = text(member(b, "service"), s.Service)
+			b = append(number(member(b, "held"), int64(s.Held)), '}')
+		}
+	}
+	return number(member(append(b, ']'), "otherServices"), int64(max(e.HeldServices-told, 0)))
+}
+
 // reason says why instances are held back, and what becomes of them.
 func (e *Evictions) reason() string {
-	return fmt.Sprintf("%d of %d leased instances stay although their leases have ended: too many fell due at once, and in %s at most %d%% of those leased may leave, or %d. "+
-		"They are answered with TTL 0 until they are renewed, or their turn comes", e.Held, e.Leased, e.Span, e.Percent, e.Floor)
+	return fmt.Sprintf("%d of %d leased instances stay although their leases have ended: too many fell due at once, and in %s at most %d%% of those leased may leave, or %d, "+
+		"and a quarter of that is kept for services that have lost no other. They are answered with TTL 0 until they are renewed, or their turn comes", e.Held, e.Leased, e.Span, e.Percent, e.Floor)
 }
