@@ -91,6 +91,8 @@ func (a *api) Evictions() httpapi.Evictions {
 	since, held := a.evictions.since.Load(), a.evictions.held.Load()
 	if since != nil && held > 0 {
 		e.Held, e.Since = int(held), *since
+		by := a.heldServices(heldFor)
+		e.Services, e.HeldServices = by.most, by.all
 	}
 	return e
 }

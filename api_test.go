@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/httpapi"
+	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -53,12 +54,15 @@ func TestEvictionsAreTold(t *testing.T) {
 	tell("all are alive", httpapi.Evictions{Leased: 100})
 	f.pass(span + time.Second)
 	since := f.clock.Add(-time.Second)
-	tell("a fifth has left", httpapi.Evictions{Leased: 80, Held: 80, Since: since})
+	of := func(n int) []httpapi.HeldService {
+		return []httpapi.HeldService{{Name: service.Name{Namespace: "prod", Service: "web"}, Held: n}}
+	}
+	tell("a tenth has left", httpapi.Evictions{Leased: 90, Held: 90, Since: since, Services: of(90), HeldServices: 1})
 	f.pass(span)
-	tell("a fifth of the rest too", httpapi.Evictions{Leased: 64, Held: 64, Since: since})
+	tell("more of the rest", httpapi.Evictions{Leased: 85, Held: 85, Since: since, Services: of(85), HeldServices: 1})
 	f.renew(f.ids)
-	f.pass(time.Second)
-	tell("the rest is alive", httpapi.Evictions{Leased: 64})
+	f.pass(lease.TickEvery)
+	tell("the rest is alive", httpapi.Evictions{Leased: 85})
 }
 
 // Whoever asks meanwhile is told of an episode or of none, never of half of one.

@@ -124,7 +124,7 @@ func (r *Registry) renewed(state *table.State, by service.Caller, changes []serv
 		t.renewed = append(t.renewed, i.Lease())
 		t.results = append(t.results, table.Result{Revision: i.Revision, Instance: i, View: state.Service(i.Name())})
 	}
-	if t == nil || !t.renewAll() {
+	if t == nil || !t.renewAll(state.Leases()) {
 		return nil
 	}
 	return t
@@ -161,7 +161,7 @@ func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes [
 		for n := range changes {
 			t.apply(n, &changes[n])
 		}
-		if len(t.faults) > 0 || t.renewAll() {
+		if len(t.faults) > 0 || t.renewAll(r.State().Leases()) {
 			return t
 		}
 		r.discard(t)
@@ -212,7 +212,7 @@ func (r *Registry) published(t *transaction) {
 	}
 	now, leases := r.clock.Now(), r.State().Leases()
 	for _, l := range t.granted { // first: what one change grants, the next may drop
-		l.Renew(now) // it was not to be had before now
+		leases.Renew(l, now) // it was not to be had before now
 		leases.Add(l)
 	}
 	for _, l := range t.dropped {

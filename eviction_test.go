@@ -31,12 +31,26 @@ func newFleet(t testing.TB, n int, eviction Eviction, leases LeaseRange, length 
 
 func (f *fleet) add(n int, length time.Duration) {
 	f.t.Helper()
-	for range n {
-		i := len(f.ids)
-		c := withLease(register("prod", "web", fmt.Sprint("i", i), fmt.Sprintf("10.0.%d.%d", i/250, i%250+1)), int32(length/time.Second))
-		f.apply(c)
-		f.ids = append(f.ids, c.ID)
+	f.ids = append(f.ids, f.addTo(anyone, "web", n, len(f.ids), length)...)
+}
+
+// addTo has somebody register n instances of a service, which are numbered from there on.
+func (f *fleet) addTo(by service.Caller, name string, n, from int, length time.Duration) (ids []service.ID) {
+	f.t.Helper()
+	for i := from; i < from+n; i++ {
+		c := withLease(register("prod", name, fmt.Sprint("i", i), fmt.Sprintf("10.0.%d.%d", i/250, i%250+1)), int32(length/time.Second))
+		if _, _, err := f.registry.Apply(by, []service.Change{c}, f.clock); err != nil {
+			f.t.Fatal(err)
+		}
+		ids = append(ids, c.ID)
 	}
+	return ids
+}
+
+// answered is how many instances of a service DNS knows.
+func (f *fleet) answered(name string) int {
+	f.t.Helper()
+	return len(f.ask(name+".prod.svc.cluster.local.", dns.TypeA).Answer)
 }
 
 // renew sends the heartbeats of those, and reports who is not known any more.
@@ -65,14 +79,14 @@ func TestEvictionBudget(t *testing.T) {
 		alive    int
 		left     []int // a second after the leases end, and after each further span
 	}{
-		{"a fifth leaves at once, then a fifth of the rest", Eviction{20, 0}, 100, 0, []int{20, 36, 48, 58, 66}},
+		{"a tenth leaves at once, then three quarters of a fifth in each span", Eviction{20, 0}, 100, 0, []int{10, 15, 26, 35}},
 		{"of all that have a lease, not of those that fell due", Eviction{20, 0}, 100, 900, []int{100}},
-		{"half", Eviction{50, 0}, 100, 0, []int{50, 75, 87}},
-		{"the floor where that is more", Eviction{20, 30}, 100, 0, []int{30, 60, 90, 100}},
-		{"a fleet as small as the floor never waits", Eviction{20, 10}, 10, 0, []int{10}},
-		{"nor does one in a larger table", Eviction{20, 10}, 10, 5, []int{10}},
-		{"one more than the floor waits for a span", Eviction{20, 10}, 11, 0, []int{10, 11}},
-		{"a floor alone", Eviction{0, 7}, 20, 0, []int{7, 14, 20}},
+		{"half", Eviction{50, 0}, 100, 0, []int{25, 37, 56, 70}},
+		{"the floor where that is more", Eviction{20, 30}, 100, 0, []int{15, 22, 43, 64, 85, 100}},
+		{"a table as small as the floor never waits", Eviction{20, 10}, 10, 0, []int{10}},
+		{"a larger one has half of the floor leave at once", Eviction{20, 10}, 10, 5, []int{5, 10}},
+		{"and all when it is no larger any more", Eviction{20, 10}, 11, 0, []int{5, 11}},
+		{"a floor alone", Eviction{0, 7}, 20, 0, []int{3, 5, 9, 13, 20}},
 		{"nothing at all, if that is what was written", Eviction{0, 0}, 20, 0, []int{0, 0}},
 		{"100 percent is no bound", Eviction{100, 0}, 1000, 0, []int{1000}},
 		{"less than one of few is none", Eviction{20, 0}, 4, 0, []int{0, 0}},
@@ -164,17 +178,20 @@ func TestNoSpanExceedsTheEvictionBudget(t *testing.T) {
 			w.pass(lease.TickEvery)
 			leased, evicted = append(leased, before), append(evicted, before-r.State().Leases().Len())
 		}
-		for start := range leased {
-			end := min(start+int(span/lease.TickEvery), len(leased))
-			sum, most := 0, leased[start]
-			for tick := start; tick < end; tick++ {
+		for end := range leased { // of each span that ends with somebody who leaves
+			sum, most, bounded := 0, 0, false
+			for tick := end; tick > max(-1, end-int(span/lease.TickEvery)) && evicted[end] > 0; tick-- {
 				sum += evicted[tick]
+				most = max(most, leased[tick])
+				of := leased[tick]
 				if grows || returns {
-					most = max(most, leased[tick])
+					of = most
 				}
-			}
-			if allowed := max(most*eviction.Percent/100, eviction.Floor); sum > allowed {
-				t.Fatalf("seed %d: eviction %d%% or %d in %s: %d left in the span from tick %d on, of %d leased", seed, eviction.Percent, eviction.Floor, span, sum, start, most)
+				// A table that was as small as the floor whenever some left has no bound.
+				bounded = bounded || evicted[tick] > 0 && leased[tick] > eviction.Floor
+				if allowed := max(of*eviction.Percent/100, eviction.Floor); sum > allowed && bounded {
+					t.Fatalf("seed %d: eviction %d%% or %d in %s: %d left from tick %d to %d, of %d leased", seed, eviction.Percent, eviction.Floor, span, sum, tick, end, of)
+				}
 			}
 		}
 		// And nobody has to reset anything: whoever is silent for good leaves, and all that is
@@ -193,14 +210,55 @@ func TestNoSpanExceedsTheEvictionBudget(t *testing.T) {
 	}
 }
 
+// One credential that may write one service registers 9,000 instances with the shortest lease and
+// falls silent; the same again a while later. Whatever it does, and however often others lose an
+// instance meanwhile, those leave within a second of the end of their leases.
+func TestOneServicesMassDeathKeepsNoOtherDeadInstance(t *testing.T) {
+	const dead = 2 * time.Second
+	f := newFleet(t, 0, Eviction{20, 10}, LeaseRange{30 * time.Second, dead, time.Hour}, 0)
+	flood := service.Caller{Name: "flood"}
+	others := []service.Caller{{Name: "a"}, {Name: "b"}, {Name: "c"}, {}}
+	for n := range 40 {
+		f.addTo(others[n%len(others)], fmt.Sprint("s-", n), 3, 0, time.Hour)
+	}
+	alive := func() (n int) {
+		for s := range 40 {
+			n += f.answered(fmt.Sprint("s-", s))
+		}
+		return n
+	}
+	f.addTo(flood, "flood", 9000, 0, dead)
+	for round := range 30 {
+		f.pass(3 * time.Second)
+		if round == 12 {
+			f.addTo(flood, "flood", 9000, 0, dead) // what is still there is renewed
+		}
+		before := alive()
+		// Two of one service, so that one is not its first, and one of another.
+		f.addTo(others[round%4], fmt.Sprint("s-", round%4), 2, 100, dead)
+		f.addTo(others[(round+1)%4], fmt.Sprint("s-", (round+1)%4), 1, 200, dead)
+		if got := alive(); got != before+3 {
+			t.Fatalf("%d are answered, want %d", got, before+3)
+		}
+		f.pass(dead + time.Second)
+		if got := alive(); got != before {
+			t.Fatalf("%s after the mass death: a second after the end of their leases %d of others' three dead instances are answered, %d of the flood are held back",
+				f.clock.Sub(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)), got-before, f.registry.evictions.held.Load())
+		}
+	}
+	if f.answered("flood") == 0 {
+		t.Error("the mass is gone: nothing was held back, and nothing shown")
+	}
+}
+
 // A network that is gone for ten leases and comes back: those that it was silent for and that
 // had to wait are saved by a heartbeat, and the next who is really dead leaves in time.
 func TestHeartbeatSavesWhoIsHeldBack(t *testing.T) {
 	const span = 30 * time.Second
 	f := newFleet(t, 500, Eviction{20, 10}, LeaseRange{span, 2 * time.Second, time.Hour}, span)
 	f.pass(span + time.Second) // the leases end while the network is gone
-	if left, held := 500-f.here(), f.registry.evictions.held.Load(); left != 100 || held != 400 {
-		t.Fatalf("%d have left and %d are held, want a fifth, and the rest", left, held)
+	if left, held := 500-f.here(), f.registry.evictions.held.Load(); left != 50 || held != 450 {
+		t.Fatalf("%d have left and %d are held, want a tenth, and the rest", left, held)
 	}
 	for _, a := range f.ask("web.prod.svc.cluster.local.", dns.TypeA).Answer {
 		if a.Header().Ttl != 0 {
@@ -208,13 +266,13 @@ func TestHeartbeatSavesWhoIsHeldBack(t *testing.T) {
 		}
 	}
 	unknown := f.renew(f.ids)
-	if len(unknown) != 100 {
-		t.Fatalf("%d heartbeats were told 404, want those of the 100 that have left", len(unknown))
+	if len(unknown) != 50 {
+		t.Fatalf("%d heartbeats were told 404, want those of the 50 that have left", len(unknown))
 	}
-	if m := f.ask("web.prod.svc.cluster.local.", dns.TypeA); len(m.Answer) != 400 || m.Answer[0].Header().Ttl != 5 {
+	if m := f.ask("web.prod.svc.cluster.local.", dns.TypeA); len(m.Answer) != 450 || m.Answer[0].Header().Ttl != 5 {
 		t.Fatalf("saved and answered otherwise than before: %d answers, TTL %d", len(m.Answer), m.Answer[0].Header().Ttl)
 	}
-	f.pass(time.Second)
+	f.pass(lease.TickEvery)
 	if held := f.registry.evictions.held.Load(); held != 0 {
 		t.Errorf("all are alive and %d are held", held)
 	}
@@ -259,11 +317,11 @@ func TestHeldBackIsExplained(t *testing.T) {
 	a := &api{Registry: f.registry, blocks: &blocks{}}
 	a.blocks.set([]*Handler{f.handler})
 	e, _ := a.Explain("web.prod.svc.cluster.local.", dns.TypeA, everything)
-	if len(e.Instances) != 10 {
-		t.Fatalf("%d instances are explained, want the 10 that are held back", len(e.Instances))
+	if len(e.Instances) != 15 {
+		t.Fatalf("%d instances are explained, want the 15 that are held back", len(e.Instances))
 	}
 	for _, i := range e.Instances {
-		if !i.Answered || !strings.Contains(i.Reason, "held back") || !strings.Contains(i.Reason, "ended 2s ago") {
+		if !i.Answered || !strings.Contains(i.Reason, "ended 2s ago: it is held back, since too many fell due at once. Of its service 15 are held back and 5 have left in 30s") {
 			t.Errorf("%s: answered %v, %q", i.ID, i.Answered, i.Reason)
 		}
 	}
@@ -276,8 +334,41 @@ func TestHeldBackIsExplained(t *testing.T) {
 	}
 }
 
-// One line when instances begin to be held back, and one when none is any more, whatever
-// happens between; none where nobody had to wait.
+// The log, the status and the metric name the services that most are held back of, so many and no
+// more, and count the rest.
+func TestWhatIsHeldBackIsNamed(t *testing.T) {
+	lines := listen(t)
+	f := newFleet(t, 0, Eviction{0, 0}, LeaseRange{30 * time.Second, 2 * time.Second, time.Hour}, 0)
+	for n := range 25 {
+		f.addTo(anyone, fmt.Sprintf("s-%02d", n), 1+n, 0, 2*time.Second)
+	}
+	f.pass(3 * time.Second)
+	var named []string
+	for n := 24; n > 14; n-- {
+		named = append(named, fmt.Sprintf("s-%02d.prod (%d)", n, n+1))
+	}
+	if got, want := lines.take(), "it is of "+strings.Join(named, ", ")+" and 15 more services"; len(got) != 1 || !strings.HasSuffix(got[0], want) {
+		t.Errorf("logged %q, want at its end %q", got, want)
+	}
+	a := &api{Registry: f.registry, blocks: &blocks{}}
+	e := a.Evictions()
+	if len(e.Services) != 25 || e.HeldServices != 25 || e.Services[0].Name.String() != "s-24.prod" || e.Services[0].Held != 25 {
+		t.Errorf("the status has %+v", e)
+	}
+	if err := f.registry.Renew(anyone, id("prod", "s-24", "i0"), service.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Evictions().Services[0].Held; got != 25 {
+		t.Errorf("what is known of the services is looked up again at once: got %d", got)
+	}
+	f.pass(heldFor)
+	if got := a.Evictions().Services[0]; got.Held != 24 {
+		t.Errorf("a second after a renewal: got %+v, want 24 of it", got)
+	}
+}
+
+// One line when instances begin to be held back, one a minute while it lasts, and one when none
+// is any more; none where nobody had to wait. They name the services.
 func TestEachEpisodeIsLoggedOnce(t *testing.T) {
 	lines := listen(t)
 	f := newFleet(t, 10, Eviction{20, 10}, LeaseRange{10 * time.Second, 2 * time.Second, time.Hour}, 10*time.Second)
@@ -290,8 +381,9 @@ func TestEachEpisodeIsLoggedOnce(t *testing.T) {
 		f.add(100, 10*time.Second)
 		f.pass(5 * time.Minute)
 		got := lines.take()
-		if len(got) != 2 || !strings.Contains(got[0], "80 instances stay") || !strings.Contains(got[0], "20 have left") ||
-			!strings.Contains(got[1], "100 have left") {
+		if len(got) != 4 || !strings.Contains(got[0], "90 instances stay") || !strings.Contains(got[0], "10 have left") ||
+			!strings.HasSuffix(got[0], "it is of web.prod (90)") || !strings.HasSuffix(got[1], "they are of web.prod (45)") ||
+			!strings.HasSuffix(got[2], "they are of web.prod (9)") || !strings.Contains(got[3], "100 have left") {
 			t.Errorf("a mass death: logged %q", got)
 		}
 	}
@@ -300,7 +392,7 @@ func TestEachEpisodeIsLoggedOnce(t *testing.T) {
 	f.pass(11 * time.Second)
 	f.renew(f.ids)
 	f.pass(time.Second)
-	if got := lines.take(); len(got) != 2 || !strings.Contains(got[1], "20 have left") {
+	if got := lines.take(); len(got) != 2 || !strings.Contains(got[1], "10 have left") {
 		t.Errorf("a network that came back: logged %q", got)
 	}
 }

@@ -1,10 +1,13 @@
 package registry
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 )
@@ -23,16 +26,77 @@ func (r *Rules) evictionRule() lease.Rule {
 
 var defaultEviction = Eviction{Percent: 20, Floor: 10}
 
-// evictions is the state of the eviction budget. Expire writes it, anybody reads held and
-// since.
+// evictions is what is known of the instances that the eviction budget holds back. Expire writes
+// it, anybody reads held and since.
 type evictions struct {
-	budget lease.Budget
-	held   atomic.Int64 // instances that stay although their lease has ended
+	held atomic.Int64 // instances that stay although their lease has ended
 
-	// The episode under way: since when instances have been held back, nil where none are,
-	// and how many left.
+	// The episode under way: since when instances have been held back, nil where none are, how
+	// many left, and when it was last told of.
 	since atomic.Pointer[time.Time]
 	left  int
+	told  time.Time
+
+	mu       sync.Mutex
+	services heldServices // guarded by mu
+}
+
+// heldServices are those whose instances are held back, as of a moment.
+type heldServices struct {
+	at   time.Time
+	most []httpapi.HeldService // those with the most
+	all  int                   // how many there are
+}
+
+const (
+	// mostHeldServices is how many services are known by name that instances are held back of.
+	mostHeldServices = 1000
+
+	// heldFor is how long that stays as it was found: to find it costs what all services do.
+	heldFor = time.Second
+
+	// heldInLog is how many of them a line of the log names, and a metric.
+	heldInLog = 10
+
+	// tellEvery is how often the log tells of an episode that goes on.
+	tellEvery = time.Minute
+)
+
+// heldServices returns the services whose instances are held back, as they were not longer ago
+// than that.
+func (r *Registry) heldServices(ago time.Duration) heldServices {
+	e, state := &r.evictions, r.State()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := r.now()
+	if was := e.services; state == nil || !was.at.IsZero() && now.Sub(was.at) < ago {
+		return was
+	}
+	by, all := state.Leases().HeldBy(mostHeldServices)
+	is := heldServices{at: now, all: all}
+	for _, h := range by {
+		if name, ok := state.Named(h.Service); ok {
+			is.most = append(is.most, httpapi.HeldService{Name: name, Held: h.Leases})
+		}
+	}
+	e.services = is
+	return is
+}
+
+// String names the services as the log does.
+func (h heldServices) String() string {
+	var b strings.Builder
+	most := h.most[:min(len(h.most), heldInLog)]
+	for n, of := range most {
+		if n > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s (%d)", of.Name, of.Held)
+	}
+	if more := h.all - len(most); more > 0 {
+		fmt.Fprintf(&b, " and %d more services", more)
+	}
+	return b.String()
 }
 
 // ended holds leases that have ended, of instances that are still in the table.
@@ -80,8 +144,8 @@ func (r *Registry) Expire() {
 	state := r.table.Load() // now: a view that comes later knows that they have ended
 	for _, l := range due {
 		r.ended.add(l)
-		state.Forget(l)
 	}
+	state.Forget(due)
 	if !r.ended.any() || !r.lane.try() {
 		return // whoever is in it will not see these; the next tick tries again
 	}
@@ -92,29 +156,38 @@ func (r *Registry) Expire() {
 // due returns the leases that have ended now, and counts those that the budget holds back.
 func (r *Registry) due(now lease.Time) []*lease.Lease {
 	leases := r.State().Leases()
-	e := &r.evictions
 	rule := r.rules.Load().evictionRule()
-	e.budget.SetRule(rule)
-	leased := leases.Len()
-	due := leases.Due(now, e.budget.Allows(leased, now))
-	e.budget.Spend(len(due), leased, now)
-	held := leases.Held()
-	e.held.Store(int64(held))
-	e.left += len(due)
-	switch since := e.since.Load(); {
-	case held > 0 && since == nil:
-		now := r.now()
-		e.since.Store(&now)
-		log.Warningf("%d instances stay although their leases have ended, %d have left: in %s at most %d%% of those leased may leave, or %d. "+
-			"The rest is answered with TTL 0 until it is renewed, or its turn comes", held, len(due), rule.Span, rule.Percent, rule.Floor)
-	case held == 0 && since != nil:
-		log.Infof("No instance is held back any more: %d have left in %s", e.left, r.now().Sub(*since).Round(time.Second))
-		e.since.Store(nil)
-	}
-	if held == 0 {
-		e.left = 0
-	}
+	due := leases.Due(now, rule)
+	r.follow(leases.Held(), len(due), rule)
 	return due
+}
+
+// follow keeps account of the episode in which instances are held back, and tells of it: when
+// it begins, now and then while it lasts, and when it ends.
+func (r *Registry) follow(held, left int, rule lease.Rule) {
+	e := &r.evictions
+	e.held.Store(int64(held))
+	since := e.since.Load()
+	if held == 0 && since == nil {
+		return
+	}
+	now := r.now()
+	e.left += left
+	switch {
+	case since == nil:
+		e.since.Store(&now)
+		e.told = now
+		log.Warningf("%d instances stay although their leases have ended, %d have left: in %s at most %d%% of those leased may leave, or %d, "+
+			"and a quarter of that is kept for services that have lost no other. "+
+			"The rest is answered with TTL 0 until it is renewed, or its turn comes: it is of %s", held, left, rule.Span, rule.Percent, rule.Floor, r.heldServices(0))
+	case held == 0:
+		log.Infof("No instance is held back any more: %d have left in %s", e.left, now.Sub(*since).Round(time.Second))
+		e.since.Store(nil)
+		e.left = 0
+	case now.Sub(e.told) >= tellEvery:
+		e.told = now
+		log.Warningf("%d instances are held back since %s, %d have left: they are of %s", held, since.UTC().Format(time.RFC3339), e.left, r.heldServices(0))
+	}
 }
 
 // dropEnded takes instances out of the table whose leases have ended. It does not wait
@@ -125,11 +198,9 @@ func (r *Registry) dropEnded() {
 		return
 	}
 	t := r.begin(r.table.Load().Edit(), service.Caller{})
-	for _, l := range gone {
-		if i := t.expire(l); i != nil {
-			r.metrics.expiries.Inc()
-			r.store.owe(i.ID())
-		}
+	for _, i := range t.expire(gone) {
+		r.metrics.expiries.Inc()
+		r.store.owe(i.ID())
 	}
 	r.publish([]*transaction{t})
 }

@@ -146,9 +146,19 @@ func (a *api) present(i *table.Instance) string {
 	}
 	left := at.Sub(a.clock.Now())
 	if left < 0 {
-		return fmt.Sprintf("it is %s and its lease has ended %s ago: it is held back, since too many fell due at once", i.Status, (-left).Round(time.Millisecond))
+		return fmt.Sprintf("it is %s and its lease has ended %s ago: %s", i.Status, (-left).Round(time.Millisecond), a.whyHeld(i))
 	}
 	return fmt.Sprintf("it is %s and its lease ends in %s", i.Status, left.Round(time.Millisecond))
+}
+
+// whyHeld says why an instance is there whose lease has ended.
+func (a *api) whyHeld(i *table.Instance) string {
+	waits, held, lost := a.State().Leases().Waits(i.Lease())
+	if !waits {
+		return "it is about to leave"
+	}
+	return fmt.Sprintf("it is held back, since too many fell due at once. Of its service %d are held back and %d have left in %s; its turn comes, or a heartbeat saves it",
+		held, lost, a.rules.Load().Leases.Default)
 }
 
 // overTCP stands in for the writer of a question that nobody asked over the network.

@@ -59,6 +59,7 @@ var (
 	describeWatchers  = describe("watchers", "Clients that follow the changes of the table.", "endpoint")
 	describeFailing   = describe("access_files_failing", "1 while a file of tokens or of TLS is not in force as it is, else 0.", "endpoint")
 	describeNotAfter  = describe("tls_not_after_timestamp_seconds", "When the endpoint's certificate ends.", "endpoint")
+	describeHeldBy    = describe("evictions_held_by_service", "Instances that stay although their lease has ended, of the ten services that have the most.", "endpoint", "namespace", "service")
 	describeHeld      = describe("evictions_held", "Instances that stay although their lease has ended, because too many fell due at once.", "endpoint")
 )
 
@@ -78,6 +79,7 @@ func (tables) Describe(ch chan<- *prometheus.Desc) {
 	ch <- describeRevision
 	ch <- describeWatchers
 	ch <- describeHeld
+	ch <- describeHeldBy
 	ch <- describeFailing
 	ch <- describeNotAfter
 }
@@ -88,7 +90,14 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, e := range open.all() {
 		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
-		gauge(describeHeld, float64(e.registry.evictions.held.Load()), e.listen)
+		held := e.registry.evictions.held.Load()
+		gauge(describeHeld, float64(held), e.listen)
+		if held > 0 {
+			most := e.registry.heldServices(heldFor).most
+			for _, of := range most[:min(len(most), heldInLog)] {
+				gauge(describeHeldBy, float64(of.Held), e.listen, of.Namespace, of.Service)
+			}
+		}
 		guard, failing := e.guard.Load(), 0.0
 		if guard.Failing() != nil {
 			failing = 1

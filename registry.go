@@ -152,7 +152,7 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	if !i.Lease.Renew(r.clock.Now()) {
+	if !state.Leases().Renew(i.Lease, r.clock.Now()) {
 		return service.ErrNotFound
 	}
 	r.metrics.renewals.Inc()

@@ -271,24 +271,24 @@ func revisionOf(v *table.View) uint64 {
 
 // renewAll gives the leases that the changes renew their full length. It reports false where
 // one has ended since the changes were judged.
-func (t *transaction) renewAll() bool {
+func (t *transaction) renewAll(leases *lease.Wheel) bool {
 	for _, l := range t.renewed {
-		if !l.Renew(t.at) {
+		if !leases.Renew(l, t.at) {
 			return false
 		}
 	}
 	return true
 }
 
-// expire takes away the instance whose lease has ended, and returns it; nil where another has
-// come in its place.
-func (t *transaction) expire(ended *lease.Lease) *table.Instance {
-	i := t.draft.Leased(ended)
-	if i == nil {
-		return nil
+// expire takes away the instances whose leases have ended, and returns them. Where another has
+// come in the place of one, that one is gone already.
+func (t *transaction) expire(ended []*lease.Lease) []*table.Instance {
+	gone := t.draft.Leased(ended)
+	for _, i := range gone {
+		t.dropped = append(t.dropped, i.Lease())
+		t.draft.Remove(i.ID())
 	}
-	t.dropped = append(t.dropped, ended)
-	return t.draft.Remove(i.ID())
+	return gone
 }
 
 // living returns the instance; nil where there is none, or where its lease has ended and it

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -131,18 +130,18 @@ func BenchmarkExpire(b *testing.B) {
 		var wheel lease.Wheel
 		leases := make([]*lease.Lease, w.size)
 		for n := range leases {
-			leases[n] = wheel.New(leaseLength, 0, 0)
+			leases[n] = wheel.New(leaseLength, lease.Tenant{}, 0)
 			wheel.Add(leases[n])
 		}
 		now, n := lease.Time(0), 0
 		b.ResetTimer()
 		for b.Loop() {
 			for range len(leases) / 100 {
-				leases[n%len(leases)].Renew(now)
+				wheel.Renew(leases[n%len(leases)], now)
 				n++
 			}
 			now = now.Add(lease.TickEvery)
-			if due := wheel.Due(now, math.MaxInt); len(due) > 0 {
+			if due := wheel.Due(now, lease.Rule{Percent: 20, Floor: 10, Span: leaseLength}); len(due) > 0 {
 				b.Fatalf("%d leases are due", len(due))
 			}
 		}

@@ -232,8 +232,8 @@ func TestPointersOfASharedAddressFollowEachChange(t *testing.T) {
 		{"a lease has ended, before the instance is gone", func() {
 			l := state.Instance(service.ID{Name: web, ID: "d"}).Lease()
 			state.Leases().Add(l)
-			state.Leases().Due(lease.Time(time.Hour), math.MaxInt)
-			state.Forget(l)
+			state.Leases().Due(lease.Time(time.Hour), lease.Rule{Percent: 100, Span: time.Second})
+			state.Forget([]*lease.Lease{l})
 		}, "db"},
 	} {
 		step.do()

@@ -87,7 +87,7 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
 	var w lease.Wheel
-	first, second := w.New(10*time.Second, 0, 0), w.New(30*time.Second, 0, 0)
+	first, second := w.New(10*time.Second, lease.Tenant{}, 0), w.New(30*time.Second, lease.Tenant{}, 0)
 	b := builder{leases: &w}
 	b.addAddress(address(1), second.Number())
 	b.addAddress(address(1), first.Number())
@@ -112,16 +112,16 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", step.sentence, got, step.want)
 		}
 	}
-	first.Renew(50 * s)
+	w.Renew(first, 50*s)
 	if got := set.ends(all, 90*s); got != 30*s {
 		t.Errorf("after a renewal: got %d, want %d", got, 30*s)
 	}
-	second.Renew(100 * s)
+	w.Renew(second, 100*s)
 	if got := set.ends(all, 55*s); got < 55*s || got > 60*s {
 		t.Errorf("after another: got %d, want from 55 s to 60 s", got)
 	}
 	w.Add(first)
-	if w.Due(60*s, math.MaxInt); !first.Ended() {
+	if w.Due(60*s, lease.Rule{Percent: 100}); !first.Ended() {
 		t.Fatal("the lease has not ended")
 	}
 	if got := set.ends(all, 61*s); got >= 60*s {

@@ -17,7 +17,7 @@ func (w *world) end(id string) {
 	state := w.memory.table.Load()
 	l := state.Instance(service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: id}).Lease()
 	state.Leases().Add(l) // no other is on it
-	state.Leases().Due(lease.Time(time.Hour), 1)
+	state.Leases().Due(lease.Time(time.Hour), lease.Rule{Percent: 100})
 	if !l.Ended() {
 		w.t.Fatalf("the lease of %s has not ended", id)
 	}

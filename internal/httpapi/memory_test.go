@@ -131,7 +131,7 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 		gone, _ := draft.Undefine(c.ID.Name)
 		return table.Result{Changed: true, Revision: draft.Revision(), Gone: gone}, nil
 	default:
-		was.Lease().Renew(m.clock.Now())
+		m.table.Load().Leases().Renew(was.Lease(), m.clock.Now())
 		return result(draft, was, false, false), nil
 	}
 }
@@ -139,7 +139,7 @@ func (m *memory) change(draft *table.Draft, by service.Caller, c *service.Change
 func (m *memory) register(draft *table.Draft, by service.Caller, c *service.Change, was *table.Instance) table.Result {
 	wanted := m.resolve(by, c, was)
 	if was != nil && was.Says(&wanted) {
-		was.Lease().Renew(m.clock.Now())
+		m.table.Load().Leases().Renew(was.Lease(), m.clock.Now())
 		return result(draft, was, false, false)
 	}
 	is := table.NewInstance(c.ID, wanted, m.now(), m.clock.Now())
@@ -189,7 +189,7 @@ func (m *memory) Renew(by service.Caller, id service.ID, unless service.Precondi
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	i.Lease().Renew(m.clock.Now())
+	m.table.Load().Leases().Renew(i.Lease(), m.clock.Now())
 	m.renewals.Add(1)
 	return nil
 }

@@ -6,81 +6,83 @@ import (
 	"time"
 )
 
-func TestBudgetRefillsAsWhatHasEndedGrowsOld(t *testing.T) {
-	const s = Time(time.Second)
-	var b Budget
-	b.SetRule(Rule{Percent: 20, Floor: 3, Span: 10 * time.Second})
-	for _, step := range []struct {
-		sentence string
-		at       Time
-		leases   int
-		want     int
-		spend    int
-	}{
-		{"a share of those that there are", 0, 100, 20, 5},
-		{"less what has ended", 1 * s, 95, 15, 10},
-		{"others that came make it more", 2 * s, 185, 22, 0},
-		{"who came back makes it no more", 3 * s, 100, 5, 5},
-		{"nothing is left", 4 * s, 80, 0, 0},
-		{"one that was deregistered takes a part with it", 5 * s, 30, -10, 0},
-		{"what ended a span ago is forgotten", 10 * s, 80, 4, 4},
-		{"each at its time", 11 * s, 76, 8, 0},
-		{"until nothing is in the span", 30 * s, 76, 15, 0},
-		{"the floor where that is more", 30 * s, 4, 3, 3},
-		{"which is spent too", 31 * s, 1, 0, 0},
-		{"of none there is none, but for the floor", 60 * s, 0, 3, 0},
-	} {
-		if got := b.Allows(step.leases, step.at); got != step.want {
-			t.Errorf("%s: got %d, want %d", step.sentence, got, step.want)
-		}
-		b.Spend(step.spend, step.leases, step.at)
-	}
-	b.SetRule(Rule{Percent: 100, Span: 10 * time.Second})
-	b.Spend(50, 50, 70*s)
-	if got := b.Allows(7, 71*s); got != 7 {
-		t.Errorf("100 percent is no bound: got %d of 7", got)
-	}
-	if got := new(Budget).Allows(100, 0); got != 0 {
-		t.Errorf("the zero value allows %d", got)
-	}
-}
-
-// However leases come and go, in no span more end than the share of the most that there were
-// at once in it, or the floor.
+// However leases come and go, and however much is spent whenever it may be, in no span more end
+// than the share of the most that there were at once in it, or the floor; and no more than three
+// quarters of it of services that have lost others.
 func TestNoSpanExceedsTheBudget(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 6))
-		rule := Rule{Percent: random.IntN(100), Floor: random.IntN(20), Span: time.Duration(1 + random.IntN(30))}
-		var b Budget
-		b.SetRule(rule)
+		// The spans are some ticks, or so many that ends of several ticks are counted as one.
+		rule := Rule{Percent: random.IntN(100), Floor: random.IntN(20), Span: time.Duration(1 + random.IntN([]int{30, 3000}[seed%2]))}
+		var b budget
 		leases := random.IntN(300)
-		var there, ended []int
-		for now := range Time(300) {
-			switch random.IntN(6) {
+		var there, ended, others []int
+		for now := range Time(4 * rule.Span) {
+			switch random.IntN(100) {
 			case 0:
 				leases += random.IntN(50)
 			case 1:
 				leases -= random.IntN(leases + 1)
 			}
-			n := 0
-			if random.IntN(3) > 0 {
-				n = max(min(b.Allows(leases, now), leases, random.IntN(100)), 0)
-				b.Spend(n, leases, now)
+			n, again := 0, 0
+			b.open(rule, leases, now, func(uint64) {})
+			for want := random.IntN(20) * random.IntN(2); n < min(want, leases); n++ {
+				service := random.Uint64N(30)
+				if b.common.left <= 0 && (b.kept.left <= 0 || b.hasLost(service)) {
+					break
+				}
+				if b.hasLost(service) {
+					again++
+				}
+				b.spend(rule, service, leases, now)
 			}
-			there, ended = append(there, leases), append(ended, n)
+			b.close(random.IntN(2) == 0, random.IntN(2) == 0, now)
+			there, ended, others = append(there, leases), append(ended, n), append(others, again)
 			leases -= n
 			if random.IntN(2) == 0 {
 				leases += n // they come back
 			}
-		}
-		for start := range there {
-			sum, most := 0, 0
-			for at := start; at < min(start+int(rule.Span), len(there)); at++ {
-				sum, most = sum+ended[at], max(most, there[at])
+			if n == 0 {
+				continue
 			}
-			if sum > max(most*rule.Percent/100, rule.Floor) {
-				t.Fatalf("seed %d: %+v: %d ended in the span from %d on, of %d", seed, rule, sum, start, most)
+			sum, more, most, bounded := 0, 0, 0, false
+			for at := int(now); at >= max(0, int(now)-int(rule.Span)+1); at-- {
+				sum, more, most = sum+ended[at], more+others[at], max(most, there[at])
+				bounded = bounded || ended[at] > 0 && there[at] > rule.Floor
+				may := max(most*rule.Percent/100, rule.Floor)
+				if bounded && (sum > may || more > may-(may+3)/4) {
+					t.Fatalf("seed %d: %+v: in the span from %d to %d %d ended, %d of them of services that had lost others, of %d", seed, rule, at, now, sum, more, most)
+				}
+			}
+			if most := len(b.past); most > 5*mostEnds {
+				t.Fatalf("seed %d: %+v: %d entries are kept of a span, want at most %d", seed, rule, most, 5*mostEnds)
 			}
 		}
 	}
+}
+
+func TestABudgetHasThreeParts(t *testing.T) {
+	for _, tc := range []struct{ all, once, steady, kept int }{
+		{0, 0, 0, 0},
+		{1, 0, 0, 1}, // then a service loses one in a span, and no other does
+		{2, 1, 0, 1},
+		{3, 1, 1, 1},
+		{4, 2, 1, 1},
+		{10, 5, 2, 3},
+		{20, 10, 5, 5},
+		{2000, 1000, 500, 500},
+	} {
+		if once, steady, kept := shares(tc.all); once != tc.once || steady != tc.steady || kept != tc.kept {
+			t.Errorf("of %d: %d at once, %d in the course of a span, %d kept; want %d, %d, %d", tc.all, once, steady, kept, tc.once, tc.steady, tc.kept)
+		}
+	}
+	if new(budget).left(100) != 0 {
+		t.Error("the zero value allows something")
+	}
+}
+
+// left is how much a budget without a rule allows.
+func (b *budget) left(leases int) int {
+	b.open(Rule{}, leases, 0, func(uint64) {})
+	return b.common.left + b.kept.left
 }

@@ -14,15 +14,18 @@ import (
 type Lease struct {
 	length   atomic.Int64 // a time.Duration
 	deadline atomic.Int64 // a Time, or ended
-	owner    uint64
+	tenant   Tenant
 
 	number Number
 
-	// The wheel's, guarded by its lock.
-	prev, next Number // in the slot that it is in
-	slot       uint16
-	state      state
+	// The wheel's. They are written under its lock; place is read without it too.
+	prev, next Number // in the list that its place has
+	place      atomic.Uint32
 }
+
+// Tenant is who has a lease: the service that it belongs to, and who owns it there. Both are
+// numbers by which the caller knows them.
+type Tenant struct{ Owner, Service uint64 }
 
 // Number says which lease of its wheel it is, in the place of a pointer. 0 is none: that of a
 // static instance.
@@ -46,8 +49,8 @@ func (l *Lease) Number() Number {
 	return l.number
 }
 
-// Owner returns what the lease was made for.
-func (l *Lease) Owner() uint64 { return l.owner }
+// Tenant returns who the lease was made for.
+func (l *Lease) Tenant() Tenant { return l.tenant }
 
 // Length returns how long it lasts from its last renewal on; 0 for a static one.
 func (l *Lease) Length() time.Duration {
@@ -57,12 +60,9 @@ func (l *Lease) Length() time.Duration {
 	return time.Duration(l.length.Load())
 }
 
-// Renew gives the lease its full length from now on. It reports false where the lease
+// renew gives the lease its full length from now on. It reports false where the lease
 // has ended.
-func (l *Lease) Renew(now Time) bool {
-	if l == nil {
-		return true
-	}
+func (l *Lease) renew(now Time) bool {
 	for {
 		old := l.deadline.Load()
 		if old == ended {

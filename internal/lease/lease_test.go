@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"math"
 	"sync"
 	"testing"
 	"time"
@@ -9,7 +8,8 @@ import (
 
 func TestLeaseLivesItsLengthFromItsLastRenewal(t *testing.T) {
 	const s = Time(time.Second)
-	l := new(Wheel).New(30*time.Second, 0, 10*s)
+	var w Wheel
+	l := w.New(30*time.Second, Tenant{}, 10*s)
 	for _, step := range []struct {
 		sentence string
 		do       func() bool
@@ -18,10 +18,10 @@ func TestLeaseLivesItsLengthFromItsLastRenewal(t *testing.T) {
 	}{
 		{"a new lease has its length before it", func() bool { return !l.Ended() }, true, 40 * s},
 		{"it does not end early", func() bool { return l.end(40*s - 1) }, false, 40 * s},
-		{"a renewal gives it its full length", func() bool { return l.Renew(20 * s) }, true, 50 * s},
-		{"a renewal that comes in late takes nothing away", func() bool { return l.Renew(15 * s) }, true, 50 * s},
+		{"a renewal gives it its full length", func() bool { return w.Renew(l, 20*s) }, true, 50 * s},
+		{"a renewal that comes in late takes nothing away", func() bool { return w.Renew(l, 15*s) }, true, 50 * s},
 		{"it ends when its time has come", func() bool { return l.end(50 * s) }, true, ended},
-		{"then no renewal brings it back", func() bool { return l.Renew(50 * s) }, false, ended},
+		{"then no renewal brings it back", func() bool { return w.Renew(l, 50*s) }, false, ended},
 		{"and it stays so", func() bool { return l.Ended() && l.end(0) }, true, ended},
 	} {
 		if got := step.do(); got != step.want {
@@ -35,13 +35,13 @@ func TestLeaseLivesItsLengthFromItsLastRenewal(t *testing.T) {
 
 func TestStaticLeaseNeverEnds(t *testing.T) {
 	var l *Lease
-	if _, ok := l.Deadline(); ok || l.Ended() || !l.Renew(1) {
+	var w Wheel
+	if _, ok := l.Deadline(); ok || l.Ended() || !w.Renew(l, 1) {
 		t.Error("a nil lease has a deadline, has ended, or cannot be renewed")
 	}
-	var w Wheel
 	w.Add(l)
 	w.Drop(l, 0)
-	if w.Len() != 0 || len(w.Due(1<<62, math.MaxInt)) != 0 {
+	if w.Len() != 0 || len(w.Due(1<<62, Rule{Percent: 100})) != 0 {
 		t.Error("a nil lease is on the wheel")
 	}
 }
@@ -53,7 +53,7 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 	deadline := Time(length)
 	for range 5000 {
 		var w Wheel
-		l := w.New(length, 0, 0)
+		l := w.New(length, Tenant{}, 0)
 		w.Add(l)
 
 		var renewed [heartbeats]bool
@@ -63,12 +63,12 @@ func TestLeaseIsNeverBothRenewedAndEnded(t *testing.T) {
 		for n := range renewed {
 			done.Go(func() {
 				start.Wait()
-				renewed[n] = l.Renew(deadline - Time(n))
+				renewed[n] = w.Renew(l, deadline-Time(n))
 			})
 		}
 		done.Go(func() {
 			start.Wait()
-			ends = w.Due(deadline, math.MaxInt)
+			ends = w.Due(deadline, Rule{Percent: 100})
 		})
 		start.Done()
 		done.Wait()

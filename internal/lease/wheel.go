@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,8 @@ const (
 // Wheel has all leases, and finds those that have fallen due without looking at the others. A
 // renewal does not touch it: the wheel meets the lease where its old deadline was, sees the
 // new one, and puts it there. So a heartbeat costs one atomic write, and each lease is
-// looked at about once in its length.
+// looked at about once in its length. Those that have fallen due and may not end yet wait in a
+// line, out of which a renewal takes them at once.
 //
 // All methods may be called from any goroutine. The zero value has no leases.
 type Wheel struct {
@@ -27,11 +29,12 @@ type Wheel struct {
 	made   int     // leases that are not free
 	unused Number  // the first that was never made, but for 0
 	free   []freed // in the order in which they became so
-	ring   [slots + 1]slot
-	on     int  // how many are on the ring
+	ring   [slots]slot
+	on     int  // how many are on the ring or in the line
 	at     Time // every slot that ends by then has been looked at
-	sifted Time // when the overdue were last looked through for renewed ones
-	held   int  // how many are overdue
+	now    Time // when Due was last called
+	line   line // those that have fallen due
+	budget budget
 }
 
 // piece is the leases whose numbers follow each other.
@@ -39,13 +42,12 @@ type piece [1 << pieceBits]Lease
 
 const pieceBits = 10
 
-// state is where a lease is.
-type state uint8
-
+// Where a lease is.
 const (
-	isFree state = iota
+	isFree uint32 = iota
 	isMade
-	isOnWheel
+	inLine
+	onRing // and more: in that slot of it
 )
 
 // freed is a lease that may be made again.
@@ -58,20 +60,17 @@ type freed struct {
 // has found it in what was published until then, a query or a heartbeat on its way, is done.
 const reuseAfter = Time(10 * time.Second)
 
-// overdue is the slot of those that fell due and may not end yet, in that order.
-const overdue = slots
-
 // slot is a doubly linked list of leases.
 type slot struct{ first, last Number }
 
-// New makes a lease of that length which starts now, for an owner: a number by which the
-// caller knows what it belongs to. It is not on the wheel yet. It must be dropped when it is
-// of no more use.
-func (w *Wheel) New(length time.Duration, owner uint64, now Time) *Lease {
+// New makes a lease of that length which starts now, for a tenant. It is not on the wheel yet.
+// It must be dropped when it is of no more use.
+func (w *Wheel) New(length time.Duration, tenant Tenant, now Time) *Lease {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.Lease(w.take(now))
-	l.owner, l.state = owner, isMade
+	l.tenant = tenant
+	l.place.Store(isMade)
 	l.start(length, now)
 	w.made++
 	return l
@@ -116,10 +115,9 @@ func (w *Wheel) Add(l *Lease) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.state == isMade {
-		l.state = isOnWheel
+	if l.place.Load() == isMade {
 		w.on++
-		w.push(l, w.slotOf(l))
+		w.put(l)
 	}
 }
 
@@ -128,29 +126,29 @@ func (w *Wheel) AddAll(now Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for n := Number(1); n < w.unused; n++ {
-		if l := w.Lease(n); l.state == isMade && l.Renew(now) {
-			l.state = isOnWheel
+		if l := w.Lease(n); l.place.Load() == isMade && l.renew(now) {
 			w.on++
-			w.push(l, w.slotOf(l))
+			w.put(l)
 		}
 	}
 }
 
 // Drop takes a lease off the wheel, if it is on it, and gives it up: after a while it may be
-// made again for another owner. A nil one, or one that was dropped, is no fault.
+// made again for another tenant. A nil one, or one that was dropped, is no fault.
 func (w *Wheel) Drop(l *Lease, now Time) {
 	if l == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.state == isFree {
+	switch l.place.Load() {
+	case isFree:
 		return
-	}
-	if l.state == isOnWheel {
+	case isMade:
+	default:
 		w.takeOff(l)
 	}
-	l.state = isFree
+	l.place.Store(isFree)
 	w.made--
 	w.free = append(w.free, freed{l.number, now})
 }
@@ -159,7 +157,33 @@ func (w *Wheel) Drop(l *Lease, now Time) {
 func (w *Wheel) takeOff(l *Lease) {
 	w.unlink(l)
 	w.on--
-	l.state = isMade
+	l.place.Store(isMade)
+}
+
+// Renew gives a lease its full length from now on; one that has fallen due, and waits, is out of
+// the line with it. It reports false where the lease has ended. A nil lease is that of a static
+// instance, and needs none.
+func (w *Wheel) Renew(l *Lease, now Time) bool {
+	if l == nil {
+		return true
+	}
+	if !l.renew(now) {
+		return false
+	}
+	if l.place.Load() == inLine { // after the deadline is written: see hold
+		w.release(l)
+	}
+	return true
+}
+
+// release takes a lease out of the line that was renewed.
+func (w *Wheel) release(l *Lease) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.place.Load() == inLine && !l.due(w.now) {
+		w.unlink(l)
+		w.put(l)
+	}
 }
 
 // Made returns how many leases were made and not dropped.
@@ -176,50 +200,110 @@ func (w *Wheel) Len() int {
 	return w.on
 }
 
-// Held returns how many leases have fallen due and were not allowed to end. A renewal
-// brings a lease out of this count within a second.
+// Held returns how many leases have fallen due and were not allowed to end.
 func (w *Wheel) Held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.held
+	return w.line.len
 }
 
-// siftEvery is how often all overdue leases are looked through for renewed ones. They may
-// be most of the wheel, so it is not done at every tick.
-const siftEvery = Time(time.Second)
+// Held is how many leases of a service wait.
+type Held struct {
+	Service uint64
+	Leases  int
+}
 
-// Due ends leases whose deadline has come, the longest due first and most of them at
-// the most, takes them off the wheel and returns them, to be dropped once their owners have
-// lost what they had by them. The others wait, and may be renewed. It costs what the slots
-// that time has passed hold, not what the wheel holds.
-func (w *Wheel) Due(now Time, most int) (ends []*Lease) {
+// HeldBy returns the services whose leases wait, those with the most first and most of them at
+// the most, and how many there are. It costs what all of them are: it is not for each tick.
+func (w *Wheel) HeldBy(most int) (by []Held, services int) {
+	w.mu.Lock()
+	by = make([]Held, 0, len(w.line.services))
+	for service, g := range w.line.services {
+		by = append(by, Held{service, g.len})
+	}
+	w.mu.Unlock()
+	slices.SortFunc(by, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(b.Leases, a.Leases), cmp.Compare(a.Service, b.Service))
+	})
+	return by[:min(most, len(by))], len(by)
+}
+
+// Waits reports whether a lease has fallen due and was not allowed to end; and of its service,
+// how many wait like it, and how many have ended in the span of the rule.
+func (w *Wheel) Waits(l *Lease) (waits bool, held, lost int) {
+	if l == nil || l.place.Load() != inLine {
+		return false, 0, 0
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	g := w.line.services[l.tenant.Service]
+	if g == nil || l.place.Load() != inLine { // it was renewed, or has ended, just now
+		return false, 0, 0
+	}
+	return true, g.len, w.budget.lost[l.tenant.Service]
+}
+
+// Due ends leases whose deadline has come, as far as the rule lets them, takes them off the
+// wheel and returns them, to be dropped once their tenants have lost what they had by them. The
+// others wait, and may be renewed. It costs what the slots that time has passed hold and what
+// it returns, not what the wheel holds, nor how many wait.
+func (w *Wheel) Due(now Time, rule Rule) (ends []*Lease) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = now
+	b := &w.budget
+	leases := w.on
+	b.open(rule, leases, now, w.line.again)
 	w.collect(now)
-	if now-w.sifted >= siftEvery {
-		w.sift(now)
-	}
-	for l := w.Lease(w.ring[overdue].first); l != nil && len(ends) < most; l = w.Lease(w.ring[overdue].first) {
-		if l.end(now) {
-			ends = append(ends, l)
-			w.takeOff(l)
-		} else {
-			w.move(l, w.slotOf(l))
+	for q := w.next(); q != nil; q = w.next() {
+		l := w.Lease(q.first)
+		if !l.end(now) { // a renewal is about to take it out
+			w.unlink(l)
+			w.put(l)
+			continue
 		}
+		w.takeOff(l)
+		ends = append(ends, l)
+		b.spend(rule, l.tenant.Service, leases, now)
+		w.line.lost(l.tenant.Service)
 	}
+	b.close(w.line.len > 0, w.line.fresh.any(), now)
 	return ends
 }
 
-// collect moves what has fallen due from the ring to the overdue.
+// next returns the queue that one may end of; nil where there is none.
+func (w *Wheel) next() *queue {
+	switch {
+	case w.budget.common.left > 0:
+		return w.line.all.next()
+	case w.budget.kept.left > 0:
+		return w.line.fresh.next()
+	}
+	return nil
+}
+
+// mostCollected is how many leases join the line in one tick. Where a million fall due at the same
+// moment, as they do when nobody comes back after a restart, they are all in it after half a
+// second; meanwhile others get the lock.
+const mostCollected = 1 << 18
+
+// collect moves what has fallen due from the ring to the line.
 func (w *Wheel) collect(now Time) {
 	// The slot of now is only part past: it is looked at now, and again next time.
+	collected := 0
 	for turn := w.at; turn <= now && turn < w.at+slots*slotWidth; turn += slotWidth {
 		for l := w.Lease(w.ring[slotAt(turn)].first); l != nil; {
 			next := w.Lease(l.next)
 			if l.due(now) {
-				w.move(l, overdue)
-			} else if s := w.slotOf(l); s != l.slot {
-				w.move(l, s)
+				if collected++; collected > mostCollected {
+					w.at = turn // the rest of it is looked at next time
+					return
+				}
+				w.unlink(l)
+				w.hold(l)
+			} else if s := w.slotOf(l); onRing+uint32(s) != l.place.Load() {
+				w.unlink(l)
+				w.put(l)
 			}
 			l = next
 		}
@@ -227,15 +311,15 @@ func (w *Wheel) collect(now Time) {
 	w.at = max(w.at, now-now%slotWidth)
 }
 
-// sift puts the overdue leases that were renewed back where they belong.
-func (w *Wheel) sift(now Time) {
-	w.sifted = now
-	for l := w.Lease(w.ring[overdue].first); l != nil; {
-		next := w.Lease(l.next)
-		if !l.due(now) {
-			w.move(l, w.slotOf(l))
-		}
-		l = next
+// hold puts a lease in the line.
+func (w *Wheel) hold(l *Lease) {
+	q := w.line.join(l.tenant, !w.budget.hasLost(l.tenant.Service))
+	w.link(l, &q.slot)
+	l.place.Store(inLine)
+	if !l.due(w.now) {
+		// Whoever renewed it did not see that it is in the line. Whoever does from now on sees it.
+		w.unlink(l)
+		w.put(l)
 	}
 }
 
@@ -245,31 +329,34 @@ func slotAt(t Time) uint16 { return uint16(int(t/slotWidth) % slots) }
 // that is looked at next.
 func (w *Wheel) slotOf(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.at)) }
 
-func (w *Wheel) move(l *Lease, to uint16) {
-	w.unlink(l)
-	w.push(l, to)
+// put puts a lease on the ring.
+func (w *Wheel) put(l *Lease) {
+	s := w.slotOf(l)
+	w.link(l, &w.ring[s])
+	l.place.Store(onRing + uint32(s))
 }
 
-// push puts a lease at the end of a slot, so that the overdue stand in the order in which
-// they fell due.
-func (w *Wheel) push(l *Lease, to uint16) {
-	s := &w.ring[to]
-	l.slot, l.prev, l.next = to, s.last, 0
+// link puts a lease at the end of a list, so that those in line stand in the order in which they
+// fell due.
+func (w *Wheel) link(l *Lease, s *slot) {
+	l.prev, l.next = s.last, 0
 	if s.last != 0 {
 		w.Lease(s.last).next = l.number
 	} else {
 		s.first = l.number
 	}
 	s.last = l.number
-	if to == overdue {
-		w.held++
-	}
 }
 
+// unlink takes a lease out of the list that it is in.
 func (w *Wheel) unlink(l *Lease) {
-	s := &w.ring[l.slot]
-	if l.slot == overdue {
-		w.held--
+	var q *queue
+	var s *slot
+	if place := l.place.Load(); place == inLine {
+		q = w.line.queues[l.tenant]
+		s = &q.slot
+	} else {
+		s = &w.ring[place-onRing]
 	}
 	if l.prev != 0 {
 		w.Lease(l.prev).next = l.next
@@ -280,5 +367,8 @@ func (w *Wheel) unlink(l *Lease) {
 		w.Lease(l.next).prev = l.prev
 	} else {
 		s.last = l.prev
+	}
+	if q != nil {
+		w.line.leave(q)
 	}
 }

@@ -27,8 +27,8 @@ const turn = time.Duration(slots * slotWidth)
 
 // TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed plays at random on the wheel and
 // on its twin: short leases, ones at the edges of slots, ones longer than several turns,
-// and steps of time within a slot and over many turns. Where no more than some may end, that
-// many do; the others stay on the wheel, may be renewed, and end when they may.
+// and steps of time within a slot and over many turns. Where not all may end, the others stay on
+// the wheel, may be renewed, and end when they may.
 func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 	lengths := []func(*rand.Rand) time.Duration{
 		func(r *rand.Rand) time.Duration { return time.Duration(1 + r.Int64N(int64(2*TickEvery))) },
@@ -48,22 +48,24 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 		func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(3 * turn))) },
 		func(r *rand.Rand) time.Duration { return 0 },
 	}
-	budgets := []func(*rand.Rand) int{
-		func(*rand.Rand) int { return math.MaxInt },
-		func(r *rand.Rand) int { return r.IntN(3) },
-		func(r *rand.Rand) int { return r.IntN(20) - 5 }, // overdrawn is none
-		func(r *rand.Rand) int { return r.IntN(2) * 1000 },
+	everything, nothing := Rule{Percent: 100}, Rule{}
+	rules := []func(*rand.Rand) Rule{
+		func(*rand.Rand) Rule { return everything },
+		func(r *rand.Rand) Rule { return []Rule{everything, nothing}[r.IntN(2)] },
+		func(r *rand.Rand) Rule {
+			return Rule{Percent: r.IntN(100), Floor: r.IntN(20), Span: 1 + time.Duration(r.Int64N(int64(time.Minute)))}
+		},
 	}
 	for seed := range uint64(24) {
 		random := rand.New(rand.NewPCG(seed, seed))
-		budget := budgets[seed%uint64(len(budgets))]
+		rule := rules[seed%uint64(len(rules))]
 		var w Wheel
 		twin := wheelTwin{}
 		now := Time(random.Int64N(int64(2 * turn)))
 		steps := steps[:1+random.IntN(len(steps))] // some runs go by ticks alone
 		for range 1000 {
 			for range min(random.IntN(10), 200-len(twin)) {
-				l := w.New(lengths[random.IntN(len(lengths))](random), 0, now)
+				l := w.New(lengths[random.IntN(len(lengths))](random), Tenant{}, now)
 				w.Add(l)
 				twin[l], _ = l.Deadline()
 			}
@@ -74,7 +76,7 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 					delete(twin, l)
 					w.Drop(l, now) // again is no fault
 				case 1, 2, 3:
-					if !l.Renew(now) {
+					if !w.Renew(l, now) {
 						t.Fatalf("seed %d: a lease until %d cannot be renewed at %d", seed, twin[l], now)
 					}
 					twin[l] = now.Add(l.Length())
@@ -84,26 +86,23 @@ func TestDueYieldsExactlyTheLeasesWhoseDeadlineHasPassed(t *testing.T) {
 				}
 			}
 			now = now.Add(steps[random.IntN(len(steps))](random))
-			want, most := twin.due(now), budget(random)
-			ends := min(max(most, 0), len(want))
-			sifted := w.sifted
-			due := w.Due(now, most)
-			if len(due) != ends {
-				t.Fatalf("seed %d: at %d %d leases ended, want %d: of %d that are due, at most %d", seed, now, len(due), ends, len(want), most)
+			want, rule := twin.due(now), rule(random)
+			due := w.Due(now, rule)
+			if rule == everything && len(due) != len(want) || rule == nothing && len(due) > 0 {
+				t.Fatalf("seed %d: at %d %d leases ended of %d that are due, by %+v", seed, now, len(due), len(want), rule)
 			}
 			for _, l := range due {
 				if !want[l] {
 					t.Fatalf("seed %d: at %d got a lease that is not due, or twice", seed, now)
 				}
-				if !l.Ended() || l.Renew(now) {
+				if !l.Ended() || w.Renew(l, now) {
 					t.Fatalf("seed %d: at %d got a lease that has not ended", seed, now)
 				}
 				delete(want, l)
 				delete(twin, l)
 				w.Drop(l, now)
 			}
-			// One that was renewed may be counted for a second more.
-			if held := w.Held(); held < len(want) || w.sifted != sifted && held != len(want) {
+			if held := w.Held(); held != len(want) {
 				t.Fatalf("seed %d: at %d %d leases are held, want %d", seed, now, held, len(want))
 			}
 			if w.Len() != len(twin) || w.Made() != len(twin) {
@@ -120,12 +119,12 @@ func TestLeaseLeavesWithinATick(t *testing.T) {
 	var w Wheel
 	deadlines := map[*Lease]Time{}
 	for range 10_000 {
-		l := w.New(time.Duration(random.Int64N(int64(3*turn))), 0, 0)
+		l := w.New(time.Duration(random.Int64N(int64(3*turn))), Tenant{}, 0)
 		w.Add(l)
 		deadlines[l], _ = l.Deadline()
 	}
 	for now := Time(0); len(deadlines) > 0; now = now.Add(TickEvery) {
-		for _, l := range w.Due(now, math.MaxInt) {
+		for _, l := range w.Due(now, Rule{Percent: 100}) {
 			if late := now.Sub(deadlines[l]); late < 0 || late >= TickEvery {
 				t.Fatalf("a lease until %d left at %d", deadlines[l], now)
 			}
@@ -150,11 +149,11 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(c), 3))
 			for n := range each {
 				id := c*each + n
-				l := w.New(time.Duration(random.Int64N(int64(10*time.Second))), 0, Time(now.Load()))
+				l := w.New(time.Duration(random.Int64N(int64(10*time.Second))), Tenant{}, Time(now.Load()))
 				added.Store(id, l)
 				w.Add(l)
 				for range random.IntN(4) {
-					l.Renew(Time(now.Load()))
+					w.Renew(l, Time(now.Load()))
 				}
 				if random.IntN(4) == 0 {
 					w.Drop(l, math.MaxInt64) // not to be made again: it is told by its place
@@ -172,7 +171,7 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 	}()
 	yielded := map[*Lease]bool{}
 	turn := func() {
-		for _, l := range w.Due(Time(now.Add(int64(TickEvery))), math.MaxInt) {
+		for _, l := range w.Due(Time(now.Add(int64(TickEvery))), Rule{Percent: 100}) {
 			if _, ok := removed.Load(l); ok || yielded[l] {
 				t.Errorf("lease %p was removed, or yielded before, and is yielded", l)
 			}
@@ -203,42 +202,29 @@ func TestWheelLosesNothingUnderConcurrentUse(t *testing.T) {
 	}
 }
 
-// Who fell due first ends first, so that none waits for ever behind others; a renewal puts a
-// lease at the end of the queue that it may come into again.
-func TestHeldLeasesEndInTheOrderInWhichTheyFellDue(t *testing.T) {
-	for seed := range uint64(10) {
-		random := rand.New(rand.NewPCG(seed, 5))
+// A lease that falls due is renewed, found to be due, put in line, all at the same time: it is
+// never left in the line, where it would count as held back until its turn comes.
+func TestRenewalTakesALeaseOutOfTheLineHoweverTheyMeet(t *testing.T) {
+	const length = time.Second
+	for range 3000 {
 		var w Wheel
-		deadlines := map[*Lease]Time{}
 		var leases []*Lease
-		for range 300 {
-			l := w.New(2*time.Second+time.Duration(random.Int64N(int64(20*time.Second))), 0, 0)
+		for n := range uint64(4) {
+			l := w.New(length, Tenant{n, n}, 0)
 			w.Add(l)
-			deadlines[l], leases = l.deadlineNow(), append(leases, l)
+			leases = append(leases, l)
 		}
-		var last Time
-		for now := Time(0); w.Len() > 0; now = now.Add(TickEvery) {
-			if now > Time(time.Hour) {
-				t.Fatalf("seed %d: %d leases never end", seed, w.Len())
-			}
-			if random.IntN(3) == 0 && now < Time(time.Minute) {
-				l := leases[random.IntN(len(leases))]
-				if l.Renew(now) {
-					deadlines[l] = l.deadlineNow()
-				}
-			}
-			for _, l := range w.Due(now, random.IntN(3)) {
-				if deadlines[l] > now {
-					t.Fatalf("seed %d: at %d lease %p ended, which lasts until %d", seed, now, l, deadlines[l])
-				}
-				if deadlines[l] < last-Time(TickEvery) {
-					t.Fatalf("seed %d: at %d lease %p ended, which fell due at %d, after one that did at %d", seed, now, l, deadlines[l], last)
-				}
-				last = max(last, deadlines[l])
-			}
+		var done sync.WaitGroup
+		for _, l := range leases {
+			done.Go(func() { w.Renew(l, Time(length)) })
 		}
-		if w.Held() != 0 {
-			t.Errorf("seed %d: the wheel is empty and holds %d", seed, w.Held())
+		done.Go(func() { w.Due(Time(length), Rule{}) })
+		done.Wait()
+		if w.Held() != 0 || w.Len() != len(leases) {
+			t.Fatalf("all are renewed: %d wait, %d are on the wheel", w.Held(), w.Len())
+		}
+		if due := w.Due(Time(2*length), Rule{Percent: 100}); len(due) != len(leases) {
+			t.Fatalf("%d end at the end of their leases, want %d", len(due), len(leases))
 		}
 	}
 }
@@ -248,27 +234,56 @@ func (l *Lease) deadlineNow() Time {
 	return t
 }
 
-// Held back, a lease costs nobody: not the tick, which must not look at each of them.
-func TestHeldLeasesCostATickNothing(t *testing.T) {
+// However many wait, a tick costs what leaves in it.
+func TestATickCostsWhatLeavesAndNotWhatWaits(t *testing.T) {
+	quickest := func(waiting int) time.Duration {
+		rule := Rule{Floor: 8, Span: 100 * time.Second}
+		var w Wheel
+		for n := range uint64(waiting) {
+			w.Add(w.New(time.Second, Tenant{n % 1000, n % 10_000}, 0))
+		}
+		now := Time(2 * time.Second)
+		w.Due(now, rule)
+		if held := w.Held(); held != waiting-6 {
+			t.Fatalf("%d wait, want all but the 6 that may leave at once", held)
+		}
+		if allocs := testing.AllocsPerRun(100, func() { now++; w.Due(now, rule) }); allocs != 0 {
+			t.Errorf("%d wait and nothing leaves: a tick allocates %v times", waiting, allocs)
+		}
+		least := time.Duration(math.MaxInt64)
+		for range 1000 {
+			now++
+			began := time.Now()
+			w.Due(now, rule)
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	// To look at each would take 1,000 times as long.
+	if few, many := quickest(100), quickest(100_000); many > 20*(few+time.Microsecond) {
+		t.Errorf("a tick takes %s where 100,000 wait, and %s where 100 do", many, few)
+	}
+}
+
+// Where more fall due at one moment than a tick may take, the next ticks take the rest; none is lost,
+// or waits for long.
+func TestLeasesThatFallDueAllAtOnceAreTakenInAFewTicks(t *testing.T) {
 	var w Wheel
-	for range 100_000 {
-		w.Add(w.New(time.Second, 0, 0))
+	const all = 2*mostCollected + 100
+	for n := range uint64(all) {
+		w.Add(w.New(time.Second, Tenant{Service: n % 100}, 0))
 	}
-	now := Time(2 * time.Second)
-	w.Due(now, 0)
-	looked := 0
-	for l := w.Lease(w.ring[overdue].first); l != nil; l = w.Lease(l.next) {
-		looked++
+	now, left := Time(time.Second), 0
+	for _, want := range []int{mostCollected, mostCollected, 100, 0} {
+		due := w.Due(now, Rule{Percent: 100})
+		if len(due) != want {
+			t.Errorf("at %s: %d end, want %d", time.Duration(now), len(due), want)
+		}
+		left += len(due)
+		now = now.Add(TickEvery)
 	}
-	if looked != 100_000 || w.Held() != looked {
-		t.Fatalf("%d leases are held, %d in the queue", w.Held(), looked)
-	}
-	allocs := testing.AllocsPerRun(100, func() {
-		now++ // no second passes
-		w.Due(now, 0)
-	})
-	if allocs != 0 {
-		t.Errorf("a tick allocates %v times", allocs)
+	if left != all || w.Len() != 0 {
+		t.Errorf("%d of %d have ended, %d are left", left, all, w.Len())
 	}
 }
 
@@ -277,19 +292,19 @@ func TestHeldLeasesCostATickNothing(t *testing.T) {
 func TestDroppedLeaseIsMadeAgainAfterAWhile(t *testing.T) {
 	const s = Time(time.Second)
 	var w Wheel
-	first := w.New(30*time.Second, 1, 0)
+	first := w.New(30*time.Second, Tenant{Service: 1}, 0)
 	w.Add(first)
 	w.Drop(first, 5*s)
 	if until, _ := first.Deadline(); until != 30*s || first.Ended() {
 		t.Errorf("a lease that was dropped lasts until %d", until)
 	}
-	early := w.New(time.Second, 2, 5*s+reuseAfter-1)
+	early := w.New(time.Second, Tenant{Service: 2}, 5*s+reuseAfter-1)
 	if early == first || early.Number() == first.Number() {
 		t.Error("it is another's already")
 	}
-	late := w.New(time.Minute, 3, 5*s+reuseAfter)
-	if late != first || late.Owner() != 3 || late.Length() != time.Minute || w.Lease(late.Number()) != late {
-		t.Errorf("got lease %d of %d, of %s, want the one that was dropped", late.Number(), late.Owner(), late.Length())
+	late := w.New(time.Minute, Tenant{Service: 3}, 5*s+reuseAfter)
+	if late != first || late.Tenant().Service != 3 || late.Length() != time.Minute || w.Lease(late.Number()) != late {
+		t.Errorf("got lease %d of %d, of %s, want the one that was dropped", late.Number(), late.Tenant().Service, late.Length())
 	}
 	if w.Len() != 0 || w.Made() != 2 {
 		t.Errorf("%d leases are on the wheel, %d made, want 0 and 2", w.Len(), w.Made())
@@ -303,8 +318,8 @@ func TestLeaseIsFoundByItsNumber(t *testing.T) {
 	}
 	seen := map[Number]bool{}
 	for owner := range uint64(3 << pieceBits) {
-		l := w.New(time.Second, owner, 0)
-		if n := l.Number(); n == 0 || seen[n] || w.Lease(n) != l || l.Owner() != owner {
+		l := w.New(time.Second, Tenant{Owner: owner}, 0)
+		if n := l.Number(); n == 0 || seen[n] || w.Lease(n) != l || l.Tenant().Owner != owner {
 			t.Fatalf("lease %d has number %d, which leads to %p, not to %p", owner, n, w.Lease(n), l)
 		}
 		seen[l.Number()] = true
@@ -315,7 +330,7 @@ func TestAllLeasesAreAddedWithTheirFullLength(t *testing.T) {
 	const s = Time(time.Second)
 	var w Wheel
 	w.AddAll(0)
-	short, long, there, gone := w.New(10*time.Second, 0, 0), w.New(time.Minute, 0, 0), w.New(20*time.Second, 0, 0), w.New(time.Second, 0, 0)
+	short, long, there, gone := w.New(10*time.Second, Tenant{}, 0), w.New(time.Minute, Tenant{}, 0), w.New(20*time.Second, Tenant{}, 0), w.New(time.Second, Tenant{}, 0)
 	w.Add(there)
 	w.Drop(gone, 0)
 	w.AddAll(100 * s)
@@ -333,7 +348,7 @@ func TestAllLeasesAreAddedWithTheirFullLength(t *testing.T) {
 			t.Errorf("%s lasts until %d, want %d", tc.sentence, until, tc.until)
 		}
 	}
-	if due := w.Due(110*s, math.MaxInt); len(due) != 2 || w.Len() != 1 {
+	if due := w.Due(110*s, Rule{Percent: 100}); len(due) != 2 || w.Len() != 1 {
 		t.Errorf("%d leases ended and %d stay, want 2 and 1", len(due), w.Len())
 	}
 }

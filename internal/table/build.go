@@ -33,7 +33,7 @@ func (b *Builder) Put(i *Instance) {
 	}
 	i.traits = b.alike.of(i.traits)
 	if i.length > 0 {
-		i.lease = b.leases.New(i.length, hash(i.name), i.begins)
+		i.lease = b.leases.New(i.length, i.tenant(), i.begins)
 	}
 	b.run = append(b.run, i)
 }

@@ -61,8 +61,8 @@ func (d *Draft) Revision() uint64 { return d.next.Revision }
 // Instance returns the instance of that id as the draft has it, nil where there is none.
 func (d *Draft) Instance(id service.ID) *Instance { return d.next.Instance(id) }
 
-// Leased returns the instance that has a lease, as the draft has it; nil where there is none.
-func (d *Draft) Leased(l *lease.Lease) *Instance { return d.next.leased(l) }
+// Leased returns the instances that have these leases, as far as the draft has such, in no order.
+func (d *Draft) Leased(leases []*lease.Lease) []*Instance { return d.next.leased(leases) }
 
 // Service returns the service of that name as the draft has it, nil where there is none.
 func (d *Draft) Service(name service.Name) *View { return d.next.Service(name) }
@@ -88,7 +88,7 @@ func (d *Draft) Put(i *Instance) {
 	i.name = view.Name
 	i.traits = d.next.alike.of(i.traits)
 	if i.lease == nil && i.length > 0 {
-		i.lease = d.next.leases.New(i.length, hash(i.name), i.begins)
+		i.lease = d.next.leases.New(i.length, i.tenant(), i.begins)
 	}
 	r, at, known := view.runs.find(i.id)
 	if known {

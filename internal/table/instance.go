@@ -64,6 +64,11 @@ func (i *Instance) Name() service.Name { return i.name }
 // that of an instance that is copied to change another part of it.
 func (i *Instance) Lease() *lease.Lease { return i.lease }
 
+// tenant is who its lease is made for, and how its service is found by that.
+func (i *Instance) tenant() lease.Tenant {
+	return lease.Tenant{Owner: hash(i.Owner), Service: hash(i.name)}
+}
+
 // Said returns what was said of it when it was registered, and what was left open then.
 func (i *Instance) Said() service.Instance {
 	return service.Instance{

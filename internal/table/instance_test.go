@@ -118,7 +118,7 @@ func TestNewInstanceIsWhatItWasMadeOf(t *testing.T) {
 			t.Errorf("%s: leased %v until %d, want %d", tc.sentence, leased, until, want)
 		}
 		s.Leases().Add(is.Lease())
-		if due := s.Leases().Due(until, 1); (len(due) == 1) != leased || leased && s.leased(due[0]).ID() != id {
+		if due := s.Leases().Due(until, lease.Rule{Percent: 100}); (len(due) == 1) != leased || leased && s.leased(due)[0].ID() != id {
 			t.Errorf("%s: %d leases ended", tc.sentence, len(due))
 		}
 	}

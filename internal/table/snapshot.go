@@ -9,6 +9,8 @@
 package table
 
 import (
+	"slices"
+
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/service"
 
@@ -220,13 +222,15 @@ func (s *Snapshot) Tenure(id service.ID) (Tenure, bool) {
 // later snapshots too.
 func (s *Snapshot) Leases() *lease.Wheel { return s.leases }
 
-// Forget has all forgotten that was prepared of the service whose instance has a lease, and of the
-// addresses of that: see [View.Forget].
-func (s *Snapshot) Forget(l *lease.Lease) {
-	for v := range s.services.hashed(l.Owner()) {
-		v.Forget()
+// Forget drops all that was prepared of the services whose instances have these leases, and of
+// the addresses of those instances: see [View.Forget].
+func (s *Snapshot) Forget(leases []*lease.Lease) {
+	for _, l := range leases {
+		for v := range s.services.hashed(l.Tenant().Service) {
+			v.Forget()
+		}
 	}
-	if i := s.leased(l); i != nil {
+	for _, i := range s.leased(leases) {
 		for _, addr := range i.Addresses {
 			if shared := s.holders.shared.get(hash(addr), addr); shared != nil {
 				shared.prepared.forget()
@@ -235,18 +239,36 @@ func (s *Snapshot) Forget(l *lease.Lease) {
 	}
 }
 
-// leased returns the instance that has a lease; nil where there is none.
-func (s *Snapshot) leased(l *lease.Lease) *Instance {
-	for v := range s.services.hashed(l.Owner()) {
-		for _, r := range v.runs {
-			for n := range r.entries {
-				if r.entries[n].lease == l.Number() {
-					return v.read(r.block, n)
+// Named returns the name of the service that a lease's tenant is of; false where there is none
+// any more.
+func (s *Snapshot) Named(number uint64) (name service.Name, ok bool) {
+	for v := range s.services.hashed(number) {
+		return v.Name, true
+	}
+	return name, false
+}
+
+// leased returns the instances that have these leases, as far as there are such, in no order. Each
+// service is looked through once, however many of it are sought.
+func (s *Snapshot) leased(leases []*lease.Lease) (instances []*Instance) {
+	sought := make(map[uint64][]lease.Number) // by service
+	for _, l := range leases {
+		service := l.Tenant().Service
+		sought[service] = append(sought[service], l.Number())
+	}
+	for service, numbers := range sought {
+		slices.Sort(numbers)
+		for v := range s.services.hashed(service) {
+			for _, r := range v.runs {
+				for n := range r.entries {
+					if _, ok := slices.BinarySearch(numbers, r.entries[n].lease); ok {
+						instances = append(instances, v.read(r.block, n))
+					}
 				}
 			}
 		}
 	}
-	return nil
+	return instances
 }
 
 // Namespace returns the namespace of that name; false where it holds no service.
