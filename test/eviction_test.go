@@ -265,3 +265,79 @@ func TestFewSilentOnesAreNotHeld(t *testing.T) {
 		t.Error("the log says that some were held")
 	}
 }
+
+// One credential that may write one service has thousands of instances with the shortest lease and
+// falls silent. What others lose meanwhile leaves in time, the second of a service too; and all that
+// tell of it name the service, to whoever may read it.
+func TestMassDeathOfOneKeepsNoOtherDeadInstance(t *testing.T) {
+	t.Parallel()
+	const mass = 6000
+	f := newFiles(t)
+	flood, team := newToken(), newToken()
+	f.setTokens(t, tokenLine("flood", flood, "write:default/flood"), tokenLine("team", team, "write:default/team", "write:default/other"))
+	s := startGuarded(t, f, guarded("tokens {$FILES}/tokens"))
+	asFlood, asTeam, asNobody := s.as(t, flood, nil), s.as(t, team, nil), s.as(t, "", nil)
+	register := func(e *endpoint, service, id, addr string, seconds int) {
+		t.Helper()
+		e.must(t, http.StatusCreated, http.MethodPut, instancePath(service, id), encode(object{"addresses": []string{addr}, "leaseSeconds": seconds}))
+	}
+	for n := range 20 {
+		register(asTeam, "team", aliveID(n), fmt.Sprintf("192.0.2.%d", n+1), 3600)
+	}
+	var operations []object
+	for n := range mass {
+		operations = append(operations, operation("register", "flood", fmt.Sprint(n), object{
+			"instance": object{"addresses": []string{fmt.Sprintf("10.0.%d.%d", n>>8, n&0xff)}, "leaseSeconds": 2}}))
+	}
+	asFlood.batch(t, operations)
+	soon(t, "the mass is held back", func() bool { return s.scrape(t).sum("coredns_registry_evictions_held") > mass/2 })
+
+	asker := dial(t, "tcp", s.dns)
+	for round := range 3 {
+		var all []*silent
+		for n, service := range []string{"team", "team", "other"} {
+			i := &silent{what: fmt.Sprintf("silent-%d.%s", 3*round+n, service), lease: leaseLength, from: time.Now()}
+			register(asTeam, service, silentID(3*round+n), fmt.Sprintf("198.51.100.%d", 3*round+n+1), 2)
+			i.to = time.Now()
+			all = append(all, i)
+		}
+		soon(t, "they leave", func() bool {
+			left := 0
+			for _, i := range all {
+				got := asker.must(t, under(i.what), dns.TypeA)
+				if err := i.seen(len(got.Answer) > 0, got); err != nil {
+					t.Fatal(err)
+				}
+				if i.left {
+					left++
+				}
+			}
+			return left == len(all)
+		})
+		for _, i := range all {
+			i.leftInTime(t, s)
+		}
+	}
+
+	if held := s.scrape(t).sum("coredns_registry_evictions_held_by_service", `service="flood"`); held < mass/2 {
+		t.Errorf("the metric says that %v of the flood are held", held)
+	}
+	s.log.wait(t, 0, "flood.default (")
+	const named = `"services":[{"namespace":"default","service":"flood","held":`
+	for _, tc := range []struct {
+		sentence string
+		as       *endpoint
+		want     string
+	}{
+		{"who may read it", asFlood, named},
+		{"who may read others", asTeam, `"services":[],"otherServices":1}`},
+		{"nobody", asNobody, `"services":[],"otherServices":1}`},
+	} {
+		if status := tc.as.must(t, http.StatusOK, http.MethodGet, "/v1/status", ""); !strings.Contains(status, tc.want) {
+			t.Errorf("%s is told %s, want %s in it", tc.sentence, status, tc.want)
+		}
+	}
+	if told := asFlood.must(t, http.StatusOK, http.MethodGet, "/v1/explain?type=A&name="+under("flood"), ""); !strings.Contains(told, "it is held back, since too many fell due at once. Of its service ") {
+		t.Errorf("no instance is explained to be held back: %s", shortened(told))
+	}
+}

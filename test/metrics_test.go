@@ -26,6 +26,7 @@ var moved = map[string][][]string{
 	"coredns_registry_deregistrations_total":             {{}},
 	"coredns_registry_expiries_total":                    {{}},
 	"coredns_registry_evictions_held":                    {{}},
+	"coredns_registry_evictions_held_by_service":         {{`namespace="default"`, `service="web"`}},
 	"coredns_registry_programming_duration_seconds":      {{}},
 	"coredns_registry_endpoint_requests_total":           {{`route="PUT instance"`, `code="201"`}, {`route="PUT heartbeat"`, `code="204"`}, {`route="other"`, `code="404"`}},
 	"coredns_registry_endpoint_request_duration_seconds": {{`route="GET watch"`}},
