@@ -6,8 +6,8 @@ import (
 )
 
 // Rule is how many leases may end in any span: Percent of those that there are, or Floor of
-// them where that is more. 100 percent is no bound, and neither is a rule on as few leases as
-// Floor.
+// them where that is more. 100 percent is no bound. Nor is there one while there are no more
+// leases than Floor.
 type Rule struct {
 	Percent int
 	Floor   int
@@ -23,12 +23,11 @@ func (r Rule) of(leases int) int { return max(leases*r.Percent/100, r.Floor) }
 //
 // Half of what a span allows may be spent at once. A quarter more comes in the course of the
 // span: whoever falls due after a mass death gets a turn long before the span is over. A quarter
-// is kept for services that have lost nothing else in the span. While some wait, what has grown
-// old comes back at the pace of so much in a span, or there would be a mass death again at
-// the end of each.
+// is kept for services that have lost nothing else in the span. While some wait, nothing is spent
+// at once: or all that half would leave together again at the end of each span.
 //
-// Each tick opens it, asks it for one lease after the other, and closes it. It belongs to one
-// goroutine. The zero value allows nothing.
+// In each tick it is opened, spent one by one, and closed. It belongs to one goroutine. The zero
+// value allows nothing.
 type budget struct {
 	past []ends         // of the last span, oldest first
 	lost map[uint64]int // how many leases of each service have ended in the span
@@ -49,7 +48,7 @@ type fund struct {
 type ends struct {
 	first, last  Time
 	common, kept int // by the fund that they were taken from
-	least, most  int // leases that there were: at any time of these, and at one
+	least, most  int // leases that there were meanwhile
 }
 
 type loss struct {
@@ -104,7 +103,7 @@ func (b *budget) allowed(r Rule, leases int, now Time) (common, kept int) {
 	if b.kept.waits {
 		kept = min(kept, step(keep, r.Span))
 	}
-	most, ever := leases, leases
+	most, ever := leases, leases // by what is known at least, and at the most
 	var spentCommon, spentKept int
 	for i := len(b.past) - 1; i >= 0; i-- {
 		e := &b.past[i]
