@@ -174,6 +174,8 @@ func TestWebPagesAreRefused(t *testing.T) {
 		{"a page of another port", "localhost:" + port, "Origin: http://localhost:3000\r\nSec-Fetch-Site: same-site\r\n"},
 		{"two origins", "localhost:" + port, "Origin: http://localhost:" + port + "\r\nOrigin: http://evil.example\r\n"},
 		{"an origin that is none", "localhost:" + port, "Origin: %%%\r\n"},
+		{"a picture on a page of another site", "localhost:" + port, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"},
+		{"a link on a page of another port", "localhost:" + port, "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\n"},
 	} {
 		for _, request := range []string{
 			"POST /v1/batch", "POST /v1/heartbeats", "POST /v1/import", "PUT " + instancePath("web", "evil"), "DELETE " + servicePath("web"),

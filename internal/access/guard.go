@@ -48,8 +48,7 @@ type Rules struct {
 
 // Guard decides who may do what at an endpoint. Its methods may be called from any goroutine.
 type Guard struct {
-	rules  Rules
-	origin *http.CrossOriginProtection
+	rules Rules
 
 	// By address and by credential, of requests and of heartbeats.
 	addresses, addressBeats      Limiter[netip.Prefix]
@@ -59,7 +58,7 @@ type Guard struct {
 // NewGuard returns a guard that decides by the rules. The zero Rules let everybody do
 // everything.
 func NewGuard(rules Rules) *Guard {
-	g := &Guard{rules: rules, origin: http.NewCrossOriginProtection()}
+	g := &Guard{rules: rules}
 	n := rules.RequestsPerSecond
 	beats := 0
 	if n > 0 {
@@ -192,11 +191,11 @@ func challenge(wrong string) string {
 	return c
 }
 
-// foreign returns why a request is turned away that a web page makes of a browser. A page
-// can have the browser send requests to this machine, or to whatever its own name resolves
-// to (DNS rebinding), and the browser adds the certificates it has.
+// foreign returns why a request is turned away that a web page of another origin has a browser
+// send. A page can have the browser send requests to this machine, or to whatever its own name
+// resolves to (DNS rebinding), and the browser adds the certificates it has.
 func (g *Guard) foreign(r *http.Request) *Refusal {
-	if fromBrowser(r) && (g.origin.Check(r) != nil || !sameOrigin(r)) {
+	if !sameSite(r) || !sameOrigin(r) {
 		return &Refusal{Code: http.StatusForbidden, Detail: "a page of another origin may not use this endpoint"}
 	}
 	if g.rules.LocalOnly && !isLocal(r.Host) {
@@ -205,14 +204,19 @@ func (g *Guard) foreign(r *http.Request) *Refusal {
 	return nil
 }
 
-// fromBrowser reports whether a request has one of the headers that only browsers add, and that
-// say which page it is of.
-func fromBrowser(r *http.Request) bool {
-	return len(r.Header["Sec-Fetch-Site"])+len(r.Header["Origin"]) > 0
+// sameSite reports whether a request's Sec-Fetch-Site, which only browsers send, says that a
+// page of this endpoint or the user sent it (W3C Fetch Metadata, section 2.3). It is asked
+// whatever the method: a browser leaves the Origin out of a GET without CORS.
+func sameSite(r *http.Request) bool {
+	for _, site := range r.Header["Sec-Fetch-Site"] {
+		if site != "same-origin" && site != "none" {
+			return false
+		}
+	}
+	return true
 }
 
-// sameOrigin reports whether a request is not of a page from elsewhere, by its Origin: the
-// methods that only read too.
+// sameOrigin reports whether each Origin of a request has the authority that the request is for.
 func sameOrigin(r *http.Request) bool {
 	for _, origin := range r.Header["Origin"] {
 		if u, err := url.Parse(origin); err != nil || !strings.EqualFold(u.Host, r.Host) {

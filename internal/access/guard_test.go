@@ -389,39 +389,42 @@ func TestAnEndpointOfThisMachineIsCalledByItsNames(t *testing.T) {
 	}
 }
 
-func TestAPageFromElsewhereIsTurnedAway(t *testing.T) {
+func TestAPageOfAnotherOriginIsRefusedWhateverTheMethod(t *testing.T) {
 	for _, tc := range []struct {
 		sentence string
 		headers  []string
-		reads    bool // whether GET may
-		writes   bool
+		want     bool
 	}{
-		{"no browser", nil, true, true},
-		{"a page of its own", []string{"Origin", "http://127.0.0.1:8053", "Sec-Fetch-Site", "same-origin"}, true, true},
-		{"an older browser's, which tells the Origin alone", []string{"Origin", "http://127.0.0.1:8053"}, true, true},
-		{"what the user has typed", []string{"Sec-Fetch-Site", "none"}, true, true},
-		{"a page from elsewhere", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false, false},
-		{"by its Origin", []string{"Origin", "https://evil.example"}, false, false},
-		{"by a name like ours", []string{"Origin", "http://127.0.0.1:8053.evil.example"}, false, false},
-		{"with our name as its user", []string{"Origin", "http://127.0.0.1:8053@evil.example"}, false, false},
-		{"by another port", []string{"Origin", "http://127.0.0.1:8080"}, false, false},
-		{"by the port that its scheme has", []string{"Origin", "http://127.0.0.1"}, false, false},
+		{"no browser", nil, true},
+		{"a page of its own", []string{"Origin", "http://127.0.0.1:8053", "Sec-Fetch-Site", "same-origin"}, true},
+		{"an older browser's, which tells the Origin alone", []string{"Origin", "http://127.0.0.1:8053"}, true},
+		{"what the user has typed", []string{"Sec-Fetch-Site", "none"}, true},
+		{"a page from elsewhere", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, false},
+		{"by its Origin", []string{"Origin", "https://evil.example"}, false},
+		{"by a name like ours", []string{"Origin", "http://127.0.0.1:8053.evil.example"}, false},
+		{"with our name as its user", []string{"Origin", "http://127.0.0.1:8053@evil.example"}, false},
+		{"by another port", []string{"Origin", "http://127.0.0.1:8080"}, false},
+		{"by the port that its scheme has", []string{"Origin", "http://127.0.0.1"}, false},
 		// The Host does not say which scheme it was asked by, and a page over HTTP on the very
 		// port of TLS there cannot be.
-		{"by the other scheme", []string{"Origin", "https://127.0.0.1:8053"}, true, true},
-		{"a page in a sandbox", []string{"Origin", "null"}, false, false},
-		{"what is no origin", []string{"Origin", "http://[::1"}, false, false},
-		{"two origins, one of them ours", []string{"Origin", "http://127.0.0.1:8053", "Origin", "https://evil.example"}, false, false},
-		{"a page of another machine of our domain", []string{"Sec-Fetch-Site", "same-site"}, true, false},
-		// A browser sends GET so for a link or a picture, and shows its page nothing of the answer.
-		{"a link from elsewhere", []string{"Sec-Fetch-Site", "cross-site"}, true, false},
+		{"by the other scheme", []string{"Origin", "https://127.0.0.1:8053"}, true},
+		{"a page in a sandbox", []string{"Origin", "null"}, false},
+		{"what is no origin", []string{"Origin", "http://[::1"}, false},
+		{"two origins, one of them ours", []string{"Origin", "http://127.0.0.1:8053", "Origin", "https://evil.example"}, false},
+		{"a page of another machine of our domain", []string{"Sec-Fetch-Site", "same-site"}, false},
+		{"a link or a picture from elsewhere", []string{"Sec-Fetch-Site", "cross-site"}, false},
+		{"from elsewhere, whatever the Origin says", []string{"Origin", "http://127.0.0.1:8053", "Sec-Fetch-Site", "cross-site"}, false},
+		{"typed by the user, with the Origin of another", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "none"}, false},
+		{"a value that no standard has", []string{"Sec-Fetch-Site", "any"}, false},
+		{"an empty value", []string{"Sec-Fetch-Site", ""}, false},
+		{"two values, one of them good", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, false},
 	} {
 		for _, class := range []Class{Ordinary, Heartbeat, Open} {
-			for method, want := range map[string]bool{"GET": tc.reads, "HEAD": tc.reads, "PUT": tc.writes, "POST": tc.writes, "DELETE": tc.writes} {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "POST", "DELETE"} {
 				for _, rules := range []Rules{{}, {LocalOnly: true}} {
 					_, refusal := NewGuard(rules).Admit(request(method, tc.headers...), here, class, noon)
-					if got := refusal == nil; got != want || refusal != nil && refusal.Code != http.StatusForbidden {
-						t.Errorf("%s: %s: got %+v, want %v", tc.sentence, method, refusal, want)
+					if got := refusal == nil; got != tc.want || refusal != nil && refusal.Code != http.StatusForbidden {
+						t.Errorf("%s: %s: got %+v, want %v", tc.sentence, method, refusal, tc.want)
 					}
 				}
 			}
