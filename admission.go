@@ -18,7 +18,7 @@ type Limits struct {
 	Services            int
 	Namespaces          int
 	InstancesPerService int
-	RequestsPerSecond   int // of one credential, and of one address
+	RequestsPerSecond   int // of one credential, and of one address without one
 }
 
 var defaultLimits = Limits{

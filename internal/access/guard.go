@@ -37,8 +37,8 @@ type Rules struct {
 	AuditLog     *Scribe       // that it writes to; nil where it does not
 	AuditFile    *File         // that it writes to, too; nil where it has none of its own
 
-	// RequestsPerSecond is the most that one credential, and one address, may send; 0 is no
-	// limit.
+	// RequestsPerSecond is the most that one credential, and all that has none from one address,
+	// may send; 0 is no limit.
 	RequestsPerSecond int
 
 	// LocalOnly says that the endpoint is for everybody on this machine, and nobody else: a
@@ -50,7 +50,7 @@ type Rules struct {
 type Guard struct {
 	rules Rules
 
-	// By address and by credential, of requests and of heartbeats.
+	// By credential, and by address where there is no good one; of requests and of heartbeats.
 	addresses, addressBeats      Limiter[netip.Prefix]
 	credentials, credentialBeats Limiter[string]
 }
@@ -92,20 +92,20 @@ func (g *Guard) Admit(r *http.Request, from netip.AddrPort, class Class, now tim
 	if class == Heartbeat {
 		addresses, credentials = &g.addressBeats, &g.credentialBeats
 	}
-	// The address pays first: guessing at tokens is counted too.
-	if ok, wait := addresses.Allow(Source(from.Addr()), now); !ok {
-		return nil, tooMany("this address", wait)
-	}
+	// The credential first: to know it costs a SHA-256, and whoever has a good one pays for itself,
+	// however many others behind its address have none.
 	caller, refusal := g.Identify(r, now)
-	if refusal != nil {
-		return nil, refusal
-	}
-	if caller.Name != "" {
+	if refusal == nil && caller.Name != "" {
 		if ok, wait := credentials.Allow(caller.Name, now); !ok {
 			return caller, tooMany("this credential", wait)
 		}
+		return caller, nil
 	}
-	return caller, nil
+	// All others are counted by address, those who guess at tokens among them.
+	if ok, wait := addresses.Allow(Source(from.Addr()), now); !ok {
+		return nil, tooMany("this address", wait)
+	}
+	return caller, refusal
 }
 
 // nobody may do nothing.

@@ -127,7 +127,8 @@ func spend(g *Guard, r *http.Request, from netip.AddrPort, class Class, most int
 	return admitted, nil
 }
 
-func TestRequestsAreCountedByCredentialAndByAddress(t *testing.T) {
+// A good credential pays for itself, whatever others behind its address send.
+func TestOnlyWhoHasNoGoodCredentialIsCountedByAddress(t *testing.T) {
 	content := "web " + sha("s3cret") + " read:prod/web\nweb " + sha("other") + " read:prod/web\nops " + sha("0ps") + " admin\n"
 	const most = 30_000
 	elsewhere := func(n int) netip.AddrPort {
@@ -145,13 +146,18 @@ func TestRequestsAreCountedByCredentialAndByAddress(t *testing.T) {
 		steps    []step
 	}{
 		{"an address", []step{
-			{"two seconds' worth", bearing("s3cret"), here, Ordinary, 20},
-			{"whatever the credential", bearing("0ps"), here, Ordinary, 0},
-			{"and without any: who guesses is counted", request("GET"), here, Ordinary, 0},
-			{"and the port", bearing("0ps"), netip.AddrPortFrom(here.Addr(), 1), Ordinary, 0},
-			{"another has its own", bearing("0ps"), elsewhere(1), Ordinary, 20},
-			{"heartbeats are counted apart, and many are within reason", bearing("s3cret"), here, Heartbeat, 20_000},
+			{"two seconds' worth without a credential", request("GET"), here, Ordinary, 20},
+			{"and of guesses none on top of that", bearing("guess"), here, Ordinary, 0},
+			{"whatever the port", bearing("guess"), netip.AddrPortFrom(here.Addr(), 1), Ordinary, 0},
+			{"a credential behind it pays for itself", bearing("s3cret"), here, Ordinary, 20},
+			{"and so does another", bearing("0ps"), here, Ordinary, 20},
+			{"another address has its own", bearing("guess"), elsewhere(1), Ordinary, 20},
+			{"heartbeats are counted apart", bearing("guess"), here, Heartbeat, 20_000},
 			{"what is open is not counted", request("GET"), here, Open, most},
+		}},
+		{"guesses", []step{
+			{"are two seconds' worth", bearing("guess"), here, Ordinary, 20},
+			{"and so is what is no token, with them", request("GET", "Authorization", "Basic x"), here, Ordinary, 0},
 		}},
 		{"a credential", []step{
 			{"two seconds' worth", bearing("s3cret"), elsewhere(2), Ordinary, 20},
@@ -162,8 +168,8 @@ func TestRequestsAreCountedByCredentialAndByAddress(t *testing.T) {
 			{"another has its own", bearing("0ps"), elsewhere(6), Ordinary, 20},
 		}},
 		{"heartbeats that are no one's", []step{
-			{"are counted by address", request("PUT", "Authorization", "Bearer x"), here, Heartbeat, 20_000},
-			{"and cost others nothing", bearing("s3cret"), elsewhere(1), Heartbeat, 20_000},
+			{"are counted by address", bearing("guess"), here, Heartbeat, 20_000},
+			{"and cost others at that address nothing", bearing("s3cret"), here, Heartbeat, 20_000},
 		}},
 	} {
 		g := NewGuard(Rules{Tokens: tokensFile(t, content), RequestsPerSecond: 10})
@@ -196,8 +202,7 @@ func TestWhoComesWhenToldIsAdmitted(t *testing.T) {
 	if got := verdict(caller, again); got != "web" {
 		t.Errorf("after %s: got %s", refusal.RetryAfter, got)
 	}
-	// The address has one left, the credential has not: the refusal says whose it is.
-	for n := range 2 {
+	for n := range 2 { // wherever it comes from, the refusal says whose rate it is
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), 1)
 		caller, again = g.Admit(bearing("s3cret"), from, Ordinary, noon.Add(refusal.RetryAfter))
 		if got := verdict(caller, again); got != "429" || caller == nil || caller.Name != "web" {

@@ -247,7 +247,7 @@ func TestWhoComesTooOftenIsToldWhenToComeAgain(t *testing.T) {
 			}
 		}
 	}
-	// Over one address there is no telling apart; over many, the credential is named.
+	// Wherever it comes from, the credential is named.
 	d.audited()
 	h := w.server.Handler()
 	for n := range 3 {
