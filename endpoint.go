@@ -58,19 +58,18 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 	}
 	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in)}
 	e.guard.Store(guard)
-	e.run()
-	if in != nil {
-		if err := e.load(reload); err != nil {
-			return nil, errors.Join(err, listener.Close(), e.stop())
-		}
-	}
 	e.server = httpapi.New(&api{e.registry, &e.blocks, in}, httpapi.Options{
 		TLS:      e.tls(),
 		Guard:    e.guard.Load,
 		Observe:  observeRequests(config.Listen),
 		Watching: func(delta int) { e.watchers.Add(int64(delta)) },
 	})
-
+	e.run()
+	if in != nil {
+		if err := e.load(reload); err != nil {
+			return nil, errors.Join(err, listener.Close(), e.stop())
+		}
+	}
 	e.running.Go(func() {
 		if err := e.server.Serve(listener); err != nil {
 			log.Errorf("Serving the registration endpoint on %s: %v", listener.Addr(), err)
@@ -102,6 +101,7 @@ func (e *endpoint) run() {
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Expire) })
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
 	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
+	e.running.Go(func() { every(ctx, access.LookEvery, e.server.FlushLog) })
 	e.running.Go(func() { holdStack(ctx) })
 	e.running.Go(func() {
 		var s shadows

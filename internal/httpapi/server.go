@@ -44,7 +44,7 @@ type Options struct {
 	TLS   *tls.Config          // plain HTTP
 	Guard func() *access.Guard // who decides now who may do what; everybody may do everything
 	Conns int                  // open at once on one listener; 8192
-	Log   *log.Logger          // what no client can be told; the standard logger
+	Log   *log.Logger          // what no client can be told, ten lines a second of each kind; the standard logger
 
 	// Observe is called once for each request: with the label of its route, of which
 	// there are few, the status, and how long it took until the answer was written, or
@@ -61,6 +61,7 @@ type Server struct {
 	registry Registry
 	options  Options
 	http     *http.Server
+	log      *errorLog
 
 	watchWriteTimeout time.Duration // for one write to a watcher, or of a download
 
@@ -99,6 +100,7 @@ func New(r Registry, o Options) *Server {
 	s := &Server{
 		registry:          r,
 		options:           o,
+		log:               newErrorLog(o.Log, o.Now),
 		watchWriteTimeout: watchWriteTimeout,
 		imports:           newImports(maxImport),
 		stopping:          make(chan struct{}),
@@ -110,7 +112,7 @@ func New(r Registry, o Options) *Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          o.Log,
+		ErrorLog:          log.New(s.log, "", 0),
 		ConnState:         s.noteSilent,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a path like any other that is not there
@@ -139,12 +141,17 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
+// FlushLog tells how many lines were left out of the log because there were too many, and not told
+// yet. It is to be called about twice a second.
+func (s *Server) FlushLog() { s.log.flush() }
+
 // Shutdown stops listening, ends the streams of watchers, lets requests that have begun
 // be answered, and closes all connections. It takes less than 5 s: what has not ended by
 // then, or when ctx is done, is closed as it is, and the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop.Do(func() { close(s.stopping) })
 	s.closeSilent()
+	defer s.FlushLog()
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

@@ -22,14 +22,14 @@ func getSnapshot(c *call) {
 	case d.failed:
 		d.breakOff()
 	case d.control != nil:
-		c.options.Log.Printf("%s: broken off: %v", c.route, err)
+		c.log.printf(ofRequest, "%s: broken off: %v", c.route, err)
 		d.breakOff()
 	case errors.Is(err, service.ErrNoSnapshot):
 		c.fail(http.StatusNotFound, "the table is in memory, and there is no snapshot of it: GET /v1/export tells what it holds")
 	case errors.Is(err, service.ErrNotLoaded):
 		c.refuse(err)
 	default:
-		c.options.Log.Printf("%s: %v", c.route, err)
+		c.log.printf(ofRequest, "%s: %v", c.route, err)
 		c.unavailable("the snapshot could not be made now")
 	}
 }
