@@ -43,7 +43,7 @@ type endpoint struct {
 // SERVFAIL. What takes no longer than patience is waited for, so that a store that cannot
 // be read is an ordinary refusal to start; in a reload all of it is, since there is a
 // server that goes on.
-func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, error) {
+func openEndpoint(config *Config, guard *access.Guard, connections *access.Connections, reload bool) (*endpoint, error) {
 	var in store.Store
 	if config.Dir != "" {
 		kept, err := disk.Open(config.Dir)
@@ -59,10 +59,11 @@ func openEndpoint(config *Config, guard *access.Guard, reload bool) (*endpoint, 
 	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in)}
 	e.guard.Store(guard)
 	e.server = httpapi.New(&api{e.registry, &e.blocks, in}, httpapi.Options{
-		TLS:      e.tls(),
-		Guard:    e.guard.Load,
-		Observe:  observeRequests(config.Listen),
-		Watching: func(delta int) { e.watchers.Add(int64(delta)) },
+		TLS:         e.tls(),
+		Guard:       e.guard.Load,
+		Connections: connections,
+		Observe:     observeRequests(config.Listen),
+		Watching:    func(delta int) { e.watchers.Add(int64(delta)) },
 	})
 	e.run()
 	if in != nil {

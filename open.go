@@ -18,9 +18,10 @@ import (
 var open = &endpoints{byListen: make(map[string]*endpoint)}
 
 type endpoints struct {
-	mu             sync.Mutex
+	mu             sync.Mutex // guards what follows
 	byListen       map[string]*endpoint
-	collectUsually func() // undoes what was set while there is an endpoint; nil while there is none
+	connections    *access.Connections // of all endpoints, which share the files of the process; nil before the first
+	collectUsually func()              // undoes what was set while there is an endpoint; nil while there is none
 }
 
 // holder is a server block that uses an endpoint.
@@ -47,7 +48,10 @@ func (o *endpoints) acquire(g *generation, h *Handler, config *Config) error {
 		return err
 	}
 	if e == nil {
-		if e, err = openEndpoint(config, guard, len(o.byListen) > 0); err != nil {
+		if o.connections == nil {
+			o.connections = newConnections()
+		}
+		if e, err = openEndpoint(config, guard, o.connections, len(o.byListen) > 0); err != nil {
 			closeGuard(guard)
 			return err
 		}

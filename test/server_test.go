@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,12 @@ func start(t testing.TB, corefile string, variables ...string) *server {
 // launch starts a CoreDNS and does not wait for it.
 func launch(t testing.TB, corefile string, variables ...string) *server {
 	t.Helper()
+	return launchBy(t, nil, corefile, variables...)
+}
+
+// launchBy is launch by a command that is given the program and its arguments, and becomes it.
+func launchBy(t testing.TB, command []string, corefile string, variables ...string) *server {
+	t.Helper()
 	address := func() string { return "127.0.0.1:" + freePort(t) }
 	endpoint := address()
 	s := &server{
@@ -75,7 +82,8 @@ func launch(t testing.TB, corefile string, variables ...string) *server {
 	}
 	s.configure(t, corefile)
 
-	cmd := exec.Command(program, "-conf", s.corefile)
+	command = append(slices.Clone(command), program, "-conf", s.corefile)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = filepath.Dir(s.corefile)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.Env = append(os.Environ(),

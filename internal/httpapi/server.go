@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
-
-	"golang.org/x/net/netutil"
 )
 
 // Limits on what a connection may cost (contract, section 3).
@@ -28,7 +26,9 @@ const (
 	readTimeout    = 30 * time.Second // for a request, whole
 	writeTimeout   = time.Minute      // from the end of its header, so it covers the body's time
 	idleTimeout    = 3 * time.Minute  // several heartbeats of a usual lease on one connection
-	maxConns       = 8192
+
+	// MostConnections is how many connections there may be where files are no concern.
+	MostConnections = 8192
 
 	// shutdownTimeout leaves time to close by force what has not ended by itself, within
 	// the 5 s that a reload may take.
@@ -43,8 +43,11 @@ type Options struct {
 
 	TLS   *tls.Config          // plain HTTP
 	Guard func() *access.Guard // who decides now who may do what; everybody may do everything
-	Conns int                  // open at once on one listener; 8192
 	Log   *log.Logger          // what no client can be told, ten lines a second of each kind; the standard logger
+
+	// Connections bounds how many are open at once, of this server and of all others that are
+	// given the same; MostConnections of this one.
+	Connections *access.Connections
 
 	// Observe is called once for each request: with the label of its route, of which
 	// there are few, the status, and how long it took until the answer was written, or
@@ -85,8 +88,8 @@ func New(r Registry, o Options) *Server {
 		everybody := access.NewGuard(access.Rules{})
 		o.Guard = func() *access.Guard { return everybody }
 	}
-	if o.Conns == 0 {
-		o.Conns = maxConns
+	if o.Connections == nil {
+		o.Connections = access.NewConnections(MostConnections, o.Now)
 	}
 	if o.Log == nil {
 		o.Log = log.Default()
@@ -113,7 +116,7 @@ func New(r Registry, o Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(s.log, "", 0),
-		ConnState:         s.noteSilent,
+		ConnState:         s.noteState,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a path like any other that is not there
 	}
@@ -130,7 +133,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // nil. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	// These stand below TLS: net/http must see the TLS connections themselves.
-	l = lazyListener{netutil.LimitListener(l, s.options.Conns)}
+	l = s.options.Connections.Listener(lazyListener{l}, func(err error) { s.log.printf(ofConnection, "%v", err) })
 	if s.options.TLS != nil {
 		l = tls.NewListener(l, s.options.TLS)
 	}
@@ -160,13 +163,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// noteSilent keeps account of connections on which no request has begun: clients that dial
-// ahead leave some behind.
-func (s *Server) noteSilent(conn net.Conn, state http.ConnState) {
+// noteState keeps account of what a connection is doing: on some no request has ever begun, as
+// clients that dial ahead leave them behind.
+func (s *Server) noteState(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.silent.Store(conn, nil)
+	case http.StateActive:
+		access.Busy(conn)
+		s.silent.Delete(conn)
 	case http.StateIdle: // it was active before that
+		access.Idle(conn)
 	default:
 		s.silent.Delete(conn)
 	}

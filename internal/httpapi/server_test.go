@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/access"
 )
 
 type addr = netip.Addr
@@ -129,23 +131,57 @@ func TestAHeaderHasALimit(t *testing.T) {
 }
 
 func TestConnectionsHaveALimit(t *testing.T) {
+	var log logbook
 	inBubble(t, func(w *world) {
 		first, second := w.watch(""), w.watch("")
 		first.hears("the state", "100 synced")
 		second.hears("the state", "100 synced")
-		answered := make(chan int)
-		go func() { answered <- w.do("GET", "/v1/status", "").code }()
-		synctest.Wait()
-		select {
-		case code := <-answered:
-			t.Errorf("a third connection was answered with %d", code)
-		default:
+		if _, err := w.client.Get("http://" + w.addr + "/v1/status"); err == nil {
+			t.Error("a third connection was served")
+		}
+		if got := log.read(); len(got) != 1 || !strings.Contains(got[0], "it has 2 open") {
+			t.Errorf("logged %q", got)
 		}
 		first.leave()
-		if code := <-answered; code != http.StatusOK {
-			t.Errorf("after one has left: got %d", code)
-		}
-	}, func(o *Options) { o.Conns = 2 })
+		synctest.Wait()
+		w.must(http.StatusOK, "GET", "/v1/status", "")
+	}, withLog(&log), func(o *Options) { o.Connections = access.NewConnections(4, o.Now) })
+}
+
+// Whoever holds connections and asks for nothing keeps nobody out, from the same address either.
+func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
+	for _, held := range []struct{ what, sent string }{
+		{"that are silent", ""},
+		{"that have begun a header", "GET /v1/status HTTP/1.1\r\nHost: x\r\n"},
+		{"that have had an answer", "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"},
+	} {
+		inBubble(t, func(w *world) {
+			var conns []net.Conn
+			for range 100 {
+				conn := w.conn()
+				conns = append(conns, conn)
+				io.WriteString(conn, held.sent)
+				if strings.HasSuffix(held.sent, "\r\n\r\n") {
+					if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+			}
+			w.must(http.StatusCreated, "PUT", web1, oneOf4)
+			w.must(http.StatusNoContent, "PUT", web1+"/heartbeat", "")
+			open := 0
+			for _, conn := range conns {
+				conn.SetReadDeadline(time.Now().Add(time.Second))
+				if _, err := io.Copy(io.Discard, conn); err != nil { // that it is time, and not the end
+					open++
+				}
+			}
+			if open != 3 {
+				t.Errorf("connections %s: %d are open, want 3 beside that of the client", held.what, open)
+			}
+		}, func(o *Options) { o.Connections = access.NewConnections(8, time.Now) })
+	}
 }
 
 func TestTLSIsServed(t *testing.T) {
