@@ -28,6 +28,8 @@ type Connections struct {
 	mu      sync.Mutex // guards what follows, and the fields of conn and source that say so
 	open    []*conn
 	sources map[netip.Prefix]*source
+
+	streams streams
 }
 
 // source is an address that has connections open.
@@ -48,13 +50,15 @@ type conn struct {
 	waits atomic.Int64
 }
 
-// NewConnections bounds connections to so many in all, and half of that from one address.
+// NewConnections bounds connections to so many in all, and three quarters of that from one address:
+// a proxy or this machine is one. With streams on half of all it still has some for requests.
 func NewConnections(most int, now func() time.Time) *Connections {
 	return &Connections{
 		most:    most,
-		each:    max(1, most/2),
+		each:    max(1, most*3/4),
 		now:     now,
 		sources: make(map[netip.Prefix]*source),
+		streams: newStreams(most),
 	}
 }
 

@@ -134,6 +134,18 @@ func (c *call) release() {
 	calls.Put(c)
 }
 
+// lasts counts an answer that lasts for as long as its client likes, until end is called. Where
+// there is no room for another the request is answered, and it reports false.
+func (c *call) lasts() (end func(), ok bool) {
+	end, refusal := c.options.Connections.Stream(c.caller, c.from.Addr())
+	if refusal != nil {
+		c.turnAway(refusal)
+		return nil, false
+	}
+	c.in, c.out = nil, nil // of a request before this one: it would hold them as long
+	return end, true
+}
+
 // state returns the table. Before it is loaded the request is answered with 503, and
 // the state is nil.
 func (c *call) state() *table.State {

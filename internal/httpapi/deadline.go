@@ -12,7 +12,8 @@ import (
 // timer of the runtime's: that costs a heartbeat about as much as all that we do about it.
 // Most of those deadlines nobody ever waits for.
 
-// lazyListener has connections that move their timers only for who waits.
+// lazyListener has connections that move their timers only for who waits, and for which the kernel
+// holds little that it cannot send.
 type lazyListener struct{ net.Listener }
 
 func (l lazyListener) Accept() (net.Conn, error) {
@@ -20,6 +21,7 @@ func (l lazyListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	boundUnsent(conn)
 	c := &lazyConn{Conn: conn}
 	c.read.set, c.write.set = conn.SetReadDeadline, conn.SetWriteDeadline
 	return c, nil

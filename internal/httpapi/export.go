@@ -23,29 +23,45 @@ func getExport(c *call) {
 		return
 	}
 	d := &download{call: c, contentType: jsonType, filename: exportName}
-	d.begin()
-	if !d.headOnly() && !d.table(state) {
+	if d.headOnly() {
+		d.end()
+		return
+	}
+	end, ok := c.lasts()
+	if !ok {
+		return
+	}
+	defer end()
+	e := &export{download: d, collected: collected{slots: c.largeStreams}}
+	defer e.release()
+	if !e.table(state) {
 		d.breakOff()
 	}
 	d.end()
 }
 
+// export is a download of the table.
+type export struct {
+	*download
+	collected
+}
+
 // table writes the export of a state. It reports false where the client does not take it.
-func (d *download) table(state *table.State) bool {
-	b := append(d.out[:0], '{')
+func (e *export) table(state *table.State) bool {
+	b := append(e.collect(), '{')
 	b = number(member(b, "format"), exportFormat)
 	b = unsigned(member(b, "revision"), state.Revision)
 	b = append(member(b, "services"), '[')
 	before := "\n"
 	for view := range state.Services(service.Name{}) {
-		if view.Definition == nil || !d.caller.MayRead(view.Name) {
+		if view.Definition == nil || !e.caller.MayRead(view.Name) {
 			continue // without a definition it is what its instances make it
 		}
 		b = nameMembers(append(append(b, before...), '{'), view.Name)
 		b = definitionMembers(b, view.Definition)
 		b = append(unsigned(member(b, "revision"), view.Revision), '}')
 		before = ",\n"
-		if b = d.pass(b); d.failed {
+		if b = e.pass(b); e.failed {
 			return false
 		}
 	}
@@ -53,7 +69,7 @@ func (d *download) table(state *table.State) bool {
 	b = append(member(b, "instances"), '[')
 	before = "\n"
 	for i := range state.Instances() {
-		if i.Lease().Ended() || !d.caller.MayRead(i.Name()) {
+		if i.Lease().Ended() || !e.caller.MayRead(i.Name()) {
 			continue
 		}
 		b = identity(append(append(b, before...), '{'), i.ID())
@@ -64,21 +80,21 @@ func (d *download) table(state *table.State) bool {
 		}
 		b = append(unsigned(member(b, "revision"), i.Revision), '}')
 		before = ",\n"
-		if b = d.pass(b); d.failed {
+		if b = e.pass(b); e.failed {
 			return false
 		}
 	}
-	_, err := d.Write(append(b, "\n]}\n"...))
-	d.out = b
+	_, err := e.Write(append(b, "\n]}\n"...))
 	return err == nil
 }
 
 // pass writes b out if it is large enough, and returns what is left of it. Whatever is
 // appended to that must not ask what stands before.
-func (d *download) pass(b []byte) []byte {
-	if len(b) < fullStream {
-		return b
+func (e *export) pass(b []byte) []byte {
+	e.buffer = b
+	if e.full() {
+		_, _ = e.Write(e.buffer) // an error is told by e.failed
+		e.release()
 	}
-	_, _ = d.Write(b) // an error is told by d.failed
-	return b[:0]
+	return e.collect()
 }

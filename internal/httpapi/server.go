@@ -67,6 +67,7 @@ type Server struct {
 	log      *errorLog
 
 	watchWriteTimeout time.Duration // for one write to a watcher, or of a download
+	largeStreams      chan struct{} // a place for each that may collect more than a page
 
 	imports *imports
 
@@ -106,6 +107,7 @@ func New(r Registry, o Options) *Server {
 		log:               newErrorLog(o.Log, o.Now),
 		watchWriteTimeout: watchWriteTimeout,
 		imports:           newImports(maxImport),
+		largeStreams:      make(chan struct{}, mostLarge),
 		stopping:          make(chan struct{}),
 	}
 	s.http = &http.Server{

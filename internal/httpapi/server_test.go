@@ -133,18 +133,25 @@ func TestAHeaderHasALimit(t *testing.T) {
 func TestConnectionsHaveALimit(t *testing.T) {
 	var log logbook
 	inBubble(t, func(w *world) {
-		first, second := w.watch(""), w.watch("")
-		first.hears("the state", "100 synced")
-		second.hears("the state", "100 synced")
-		if _, err := w.client.Get("http://" + w.addr + "/v1/status"); err == nil {
-			t.Error("a third connection was served")
+		var under []net.Conn // under way
+		for range 3 {
+			conn := w.conn()
+			fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", web1)
+			under = append(under, conn)
 		}
-		if got := log.read(); len(got) != 1 || !strings.Contains(got[0], "it has 2 open") {
+		synctest.Wait()
+		if _, err := w.client.Get("http://" + w.addr + "/v1/status"); err == nil {
+			t.Error("a fourth connection of one address was served")
+		}
+		if got := log.read(); len(got) != 1 || !strings.Contains(got[0], "it has 3 open") {
 			t.Errorf("logged %q", got)
 		}
-		first.leave()
+		under[0].Close()
 		synctest.Wait()
 		w.must(http.StatusOK, "GET", "/v1/status", "")
+		for _, conn := range under {
+			conn.Close()
+		}
 	}, withLog(&log), func(o *Options) { o.Connections = access.NewConnections(4, o.Now) })
 }
 
@@ -177,8 +184,8 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 					open++
 				}
 			}
-			if open != 3 {
-				t.Errorf("connections %s: %d are open, want 3 beside that of the client", held.what, open)
+			if open != 5 {
+				t.Errorf("connections %s: %d are open, want 5 beside that of the client", held.what, open)
 			}
 		}, func(o *Options) { o.Connections = access.NewConnections(8, time.Now) })
 	}

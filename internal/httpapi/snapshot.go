@@ -14,6 +14,11 @@ const snapshotName = "registry.db"
 var octetsType = []string{"application/octet-stream"}
 
 func getSnapshot(c *call) {
+	end, ok := c.lasts()
+	if !ok {
+		return
+	}
+	defer end()
 	d := &download{call: c, contentType: octetsType, filename: snapshotName}
 	err := c.registry.Snapshot(d)
 	switch {

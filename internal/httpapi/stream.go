@@ -5,13 +5,8 @@ import (
 	"time"
 )
 
-const (
-	// watchWriteTimeout is how long one write to a watcher, or of a download, may take.
-	watchWriteTimeout = 10 * time.Second
-
-	// fullStream is how much is collected before it is written.
-	fullStream = 32 << 10
-)
+// watchWriteTimeout is how long one write to a watcher, or of a download, may take.
+const watchWriteTimeout = 10 * time.Second
 
 var (
 	linesType       = []string{"application/x-ndjson"}
@@ -29,7 +24,7 @@ type stream struct {
 	response http.ResponseWriter
 	control  *http.ResponseController
 	timeout  time.Duration // for one flush
-	buffer   []byte
+	collected
 }
 
 // open sends the header.
@@ -55,7 +50,7 @@ func (s *stream) open(w http.ResponseWriter, timeout time.Duration) {
 // beginEvent begins an object that says something of a revision: the last thing, unless
 // there is more.
 func (s *stream) beginEvent(revision uint64, more bool) []byte {
-	b := s.buffer
+	b := s.collect()
 	if s.events {
 		if !more { // an id says that it is safe to resume from here
 			b = append(unsigned(append(b, "id: "...), revision), '\n')
@@ -75,14 +70,12 @@ func (s *stream) endEvent(b []byte) {
 
 // keepAlive writes something that means nothing.
 func (s *stream) keepAlive() {
+	b := s.collect()
 	if s.events {
-		s.buffer = append(s.buffer, ":\n"...)
+		b = append(b, ":\n"...)
 	}
-	s.buffer = append(s.buffer, '\n')
+	s.buffer = append(b, '\n')
 }
-
-// full reports whether it is time to flush.
-func (s *stream) full() bool { return len(s.buffer) >= fullStream }
 
 // flush sends what was written. It returns an error when the client did not take it in
 // time, or has gone away.
@@ -90,7 +83,7 @@ func (s *stream) flush() error {
 	// Both deadlines are the connection's: between writes none may run.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	_, err := s.response.Write(s.buffer)
-	s.buffer = s.buffer[:0]
+	s.release()
 	if err != nil {
 		return err
 	}
@@ -103,5 +96,6 @@ func (s *stream) flush() error {
 
 // end lets the server write the end of the stream, and not for ever.
 func (s *stream) end() {
+	s.release()
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 }

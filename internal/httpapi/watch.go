@@ -38,7 +38,7 @@ type watcher struct {
 // watch answers with a stream of changes that ends when the client goes away, is too
 // slow, or the server shuts down.
 func watch(c *call) {
-	w := &watcher{call: c, upToDate: c.arrived}
+	w := &watcher{call: c, stream: stream{collected: collected{slots: c.largeStreams}}, upToDate: c.arrived}
 	since, resumes, ok := w.request()
 	if !ok || !w.permitted() {
 		return
@@ -54,10 +54,16 @@ func watch(c *call) {
 			return
 		}
 	}
-	w.begin()
 	if c.r.Method == http.MethodHead {
+		w.start()
 		return
 	}
+	end, ok := c.lasts()
+	if !ok {
+		return
+	}
+	defer end()
+	w.start()
 	c.options.Watching(1)
 	defer c.options.Watching(-1)
 	defer w.end()
@@ -125,8 +131,8 @@ func accepts(values []string, wanted string) bool {
 	return false
 }
 
-// begin sends the header.
-func (w *watcher) begin() {
+// start sends the header.
+func (w *watcher) start() {
 	w.open(w.call.w, w.watchWriteTimeout)
 	w.code = http.StatusOK
 	w.observe()
@@ -177,7 +183,6 @@ func (w *watcher) replay(state *table.State, commit *table.Commit) (*table.Commi
 
 // follow tells what changes after a commit, until the stream is to end.
 func (w *watcher) follow(commit *table.Commit) {
-	w.buffer = nil // what the state took is not needed any more, and there are many watchers
 	for {
 		select {
 		case <-commit.Grown():

@@ -1,0 +1,72 @@
+package access
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// streams counts the streams that are open: answers that last for as long as the client likes, a
+// watch or a download. Each keeps a connection busy, so all together may have half of them, and one
+// credential, or one address without a credential, an eighth.
+type streams struct {
+	most, each int
+
+	mu   sync.Mutex // guards what follows
+	open int
+	held map[holder]int // none is 0
+}
+
+// holder is who has streams open.
+type holder struct {
+	name   string       // NAME of a credential
+	source netip.Prefix // of who has none
+}
+
+// comeAgainForStream is how long after a refusal it is worth to ask for a stream again: one ends
+// seldom.
+const comeAgainForStream = 10 * time.Second
+
+func newStreams(connections int) streams {
+	return streams{most: max(1, connections/2), each: max(1, connections/8), held: make(map[holder]int)}
+}
+
+// Stream counts a stream of the caller's, until end is called, once; or returns why there is no
+// room for another.
+func (c *Connections) Stream(by *Caller, from netip.Addr) (end func(), _ *Refusal) {
+	s := &c.streams
+	h, whose := holder{name: by.Name}, "this credential"
+	if by.Name == "" {
+		h, whose = holder{source: Source(from)}, "this address"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.held[h] >= s.each:
+		return nil, &Refusal{
+			Code:       http.StatusTooManyRequests,
+			Detail:     fmt.Sprintf("%s has %d watches and downloads open, which is the most: end one, or come again when Retry-After says", whose, s.held[h]),
+			RetryAfter: comeAgainForStream,
+		}
+	case s.open >= s.most:
+		return nil, &Refusal{
+			Code:       http.StatusServiceUnavailable,
+			Detail:     fmt.Sprintf("%d watches and downloads are open, which is the most: come again when Retry-After says", s.open),
+			RetryAfter: comeAgainForStream,
+		}
+	}
+	s.open++
+	s.held[h]++
+	return func() { s.end(h) }, nil
+}
+
+func (s *streams) end(h holder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.held[h]--; s.held[h] == 0 {
+		delete(s.held, h)
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package httpapi
+
+import "net"
+
+// boundUnsent leaves it to the system what it holds for a client that does not read.
+func boundUnsent(net.Conn) {}
