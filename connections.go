@@ -7,16 +7,26 @@ import (
 	"github.com/coredns-registry/registry/internal/httpapi"
 )
 
-// newConnections returns the bound on the connections of all endpoints. Go raises the process's own
-// limit on open files as far as it may, at the start; half of what there is then is left to DNS,
-// whose listeners are CoreDNS's, to forwarding and to files.
+// newConnections returns the bound on the connections of all endpoints, and warns where files are
+// what bounds them. Go raises the process's own limit on files to the hard one at the start, so that
+// what is there then is all that it can have.
 func newConnections() *access.Connections {
-	most := httpapi.MostConnections
-	if files, ok := openFilesLimit(); ok && files/2 < uint64(most) {
-		most = max(1, int(files/2))
+	files, ok := openFilesLimit()
+	if !ok {
+		return access.NewConnections(httpapi.MostConnections, time.Now)
+	}
+	most := connectionsWith(files)
+	if most < httpapi.MostConnections {
 		log.Warningf("This process may have %d files open: its endpoints take %d connections at once, not %d, and leave the rest to DNS. "+
 			"To have more, raise the hard limit to %d, as LimitNOFILE in a unit of systemd or ulimit -n does",
 			files, most, httpapi.MostConnections, 2*httpapi.MostConnections)
 	}
 	return access.NewConnections(most, time.Now)
+}
+
+// connectionsWith returns how many connections all endpoints may have, of a process that may have so
+// many files open. Half of those are left to DNS, whose listeners are CoreDNS's, to forwarding and
+// to files.
+func connectionsWith(files uint64) int {
+	return int(max(1, min(files/2, httpapi.MostConnections)))
 }

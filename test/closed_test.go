@@ -2,6 +2,7 @@ package test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -212,5 +213,46 @@ func TestSpeaksTLSAsItIsSafe(t *testing.T) {
 	}
 	if after := s.scrape(t).sum("coredns_registry_endpoint_requests_total"); after != before {
 		t.Errorf("%.0f requests without TLS have been served", after-before)
+	}
+}
+
+// TLS handshakes that fail need no credential. The log has some of them, and how many more there were,
+// also when no others follow.
+func TestFailedHandshakesDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	f := newFiles(t)
+	f.put(t, newAuthority(t, "servers").today(t))
+	s := startGuarded(t, f, guarded("tls {$FILES}/cert.pem {$FILES}/key.pem"))
+	began := time.Now()
+	const flood = 500
+	for range flood {
+		conn, err := net.Dial("tcp", s.endpoint.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "this is no TLS handshake at all")
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		_, _ = io.Copy(io.Discard, conn) // until the server has closed it
+		conn.Close()
+	}
+	told := func() (lines, more int) {
+		for line := range strings.Lines(s.log.String()) {
+			if strings.Contains(line, "TLS handshake error from") {
+				lines++
+			}
+			var n int
+			if _, err := fmt.Sscanf(line, "%d more TLS handshake errors", &n); err == nil {
+				more += n
+			}
+		}
+		return lines, more
+	}
+	soon(t, "every handshake is told or counted", func() bool {
+		lines, more := told()
+		return lines+more >= flood
+	})
+	lines, more := told()
+	if most := 10 * (int(time.Since(began)/time.Second) + 2); lines > most || lines+more != flood {
+		t.Errorf("%d lines and %d more for %d handshakes in %s, want at most %d lines", lines, more, flood, time.Since(began), most)
 	}
 }
