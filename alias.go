@@ -41,7 +41,7 @@ func (q *query) follow(reply *answer.Reply, a answer.Answer) {
 		q.zone = zone
 		a = zone.Lookup(q.state.Snapshot, name, q.req.QType())
 	}
-	if a.Outcome == answer.NoName && q.Fall.Through(name) {
+	if a.Absent() && q.Fall.Through(name) {
 		q.resolve(reply.Msg, name, chain)
 		return
 	}

@@ -38,9 +38,9 @@ func (a *api) Explain(name string, qtype uint16, may func(service.Name) bool) (h
 	q.ctx, q.req = context.Background(), request.Request{W: nonwriter.New(overTCP{}), Req: r}
 	found := q.lookup()
 	m, outcome := q.message(&found), found.Outcome
-	if !zone.Shows(q.state.Snapshot, name, may) {
+	if !zone.Shows(q.state.Snapshot, name, qtype, may) {
 		m.Answer, m.Extra = nil, nil
-		outcome = answer.NoName
+		outcome = zone.Vacant(name).Outcome
 		q.deny(m, outcome, zone.Origin)
 	}
 	a.cutChain(q, m, may)
@@ -104,12 +104,12 @@ func (a *api) cutChain(q *query, m *dns.Msg, may func(service.Name) bool) {
 		to := dns.CanonicalName(alias.Target)
 		zone := q.zoneOf(to)
 		told := a.mayTell(to, may)
-		if told && (zone == nil || zone.Shows(q.state.Snapshot, to, may)) {
+		if told && (zone == nil || zone.Shows(q.state.Snapshot, to, q.req.QType(), may)) {
 			continue
 		}
 		m.Answer, m.Ns, m.Extra, m.Rcode = m.Answer[:n+1], nil, nil, dns.RcodeSuccess
 		if told && !q.Fall.Through(to) {
-			q.deny(m, answer.NoName, zone.Origin)
+			q.deny(m, zone.Vacant(to).Outcome, zone.Origin)
 		}
 		return
 	}

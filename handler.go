@@ -63,7 +63,7 @@ func (h *Handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	}
 	a := q.lookup()
 	h.answers.count(q.zone, a.Outcome)
-	if a.Outcome == answer.NoName && h.Fall.Through(q.req.Name()) {
+	if a.Absent() && h.Fall.Through(q.req.Name()) {
 		if code, err := q.passOn(); !q.nobodyKnows(code, err) {
 			return code, err
 		}

@@ -17,7 +17,7 @@ import (
 func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.View, *table.Instance) bool) {
 	p := z.parse(name)
 	return func(yield func(*table.View, *table.Instance) bool) {
-		if p.kind == reverseName {
+		if p.addr.IsValid() {
 			for h := range s.Holders(p.addr) {
 				if h.Instance != nil && !yield(s.Service(h.Service), h.Instance) {
 					return
@@ -46,11 +46,13 @@ func (z *Zone) ServiceOf(name string) (service.Name, bool) {
 
 // Shows reports whether a name that belongs to no one service is there for who may read no
 // more than that: a namespace's by a service in it, an address's by one that is answered
-// there. Other names have nothing to hide.
-func (z *Zone) Shows(s *table.Snapshot, name string, may func(service.Name) bool) bool {
+// there. Other names, and the zone's own records, have nothing to hide.
+func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(service.Name) bool) bool {
 	p := z.parse(name)
-	switch p.kind {
-	case namespaceName:
+	switch {
+	case p.kind == apex && (qtype == dns.TypeSOA || qtype == dns.TypeNS):
+		return true
+	case p.kind == namespaceName:
 		for view := range s.Services(p.service) {
 			switch {
 			case view.Namespace != p.service.Namespace:
@@ -60,7 +62,7 @@ func (z *Zone) Shows(s *table.Snapshot, name string, may func(service.Name) bool
 			}
 		}
 		return false
-	case reverseName:
+	case p.addr.IsValid():
 		for h := range s.Holders(p.addr) {
 			if may(h.Service) && (h.Instance == nil || s.Service(h.Service).Answers(h.Instance)) {
 				return true
@@ -97,7 +99,7 @@ func missingType(i *table.Instance, p parsed, qtype uint16, answer []dns.RR) str
 	typeName := dns.Type(qtype).String()
 	var has bool // records of the type
 	switch {
-	case p.kind == reverseName:
+	case p.addr.IsValid():
 		has = qtype == dns.TypePTR
 	case p.kind == protocolName:
 	case qtype == dns.TypeSRV:

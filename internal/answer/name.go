@@ -30,8 +30,8 @@ const (
 type parsed struct {
 	kind    kind
 	service service.Name
-	label   string // HOST, or _PORT._PROTOCOL, or _PROTOCOL, as written
-	addr    netip.Addr
+	label   string     // HOST, or _PORT._PROTOCOL, or _PROTOCOL, as written
+	addr    netip.Addr // also of an apex that is the reverse name of a whole address
 }
 
 // parse takes a name apart. The name is in lower case and fully qualified, and lies in
@@ -173,14 +173,15 @@ func IsReverse(zone string) bool {
 // non-terminal whether or not anything is below it: to say that it does not exist
 // would say that nothing below it does (RFC 8020).
 func parseReverse(name, zone string) (p parsed) {
-	if name == zone {
-		p.kind = apex
-	} else if rest, ok := below(name, zone); ok && (rest == "dns" || rest == "ns.dns") {
+	if rest, ok := below(name, zone); ok && (rest == "dns" || rest == "ns.dns") {
 		p.kind = atDNS(strings.TrimSuffix(strings.TrimSuffix(rest, "dns"), "."))
 	} else if rest, ok := below(name, reverse4); ok {
 		p.kind, p.addr = parseReverse4(rest)
 	} else if rest, ok := below(name, reverse6); ok {
 		p.kind, p.addr = parseReverse6(rest)
+	}
+	if name == zone {
+		p.kind = apex
 	}
 	return p
 }

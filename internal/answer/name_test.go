@@ -181,7 +181,7 @@ func TestReverseNamesLeadBackToTheirAddress(t *testing.T) {
 				zone := dns.Fqdn(strings.Join(labels[n:], "."))
 				want := parsed{kind: reverseName, addr: addr}
 				if n == 0 {
-					want = parsed{kind: apex}
+					want.kind = apex
 				}
 				if got := parseReverse(name, zone); got != want {
 					t.Fatalf("%s in %s: got %+v, want %+v", name, zone, got, want)

@@ -98,7 +98,7 @@ func reverseName4or6(addr netip.Addr) string {
 // asking for every name and type, and each comes once. Whatever the answers of a query are
 // bounded by, a transfer is whole.
 func TestTransferIsAllThatQueriesGive(t *testing.T) {
-	origins := []string{"cluster.local.", "example.org.", "0.10.in-addr.arpa.", "in-addr.arpa.", "ip6.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.", "0.0.10.in-addr.arpa.", "7.in-addr.arpa."}
+	origins := []string{"cluster.local.", "example.org.", "0.10.in-addr.arpa.", "in-addr.arpa.", "ip6.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.", "0.0.10.in-addr.arpa.", "7.in-addr.arpa.", "3.0.0.10.in-addr.arpa.", "200.0.0.10.in-addr.arpa."}
 	servers := []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")}
 	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypePTR, dns.TypeCNAME, dns.TypeNS, dns.TypeMX}
 	now := lease.Time(45 * time.Second)

@@ -161,8 +161,12 @@ type Answer struct {
 	Outcome Outcome
 	Target  string // of an alias: the full name, in lower case
 
-	set *set
+	set    *set
+	absent bool // the name exists by its zone alone
 }
+
+// Absent reports whether the table has nothing at the name. Another plugin may.
+func (a *Answer) Absent() bool { return a.Outcome == NoName || a.absent }
 
 // Lookup answers a question: the name in lower case, fully qualified and in the zone.
 // The apex's SOA is not among the answers, see [Zone.SOA].
@@ -173,7 +177,9 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 		return Answer{}
 	case nonTerminal:
 		return found(nil)
-	case apex, nameServer, version:
+	case apex:
+		return z.lookupApex(s, p.addr, qtype)
+	case nameServer, version:
 		return found(z.own[p.kind][qtype])
 	case namespaceName:
 		if _, ok := s.Namespace(p.service.Namespace); ok {
@@ -188,6 +194,27 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 		return Answer{}
 	}
 	return z.lookupService(view, p, qtype)
+}
+
+// lookupApex answers for the zone's own name. That may be the reverse name of an address: where
+// a network does not end at a label, CoreDNS makes a zone of each address in it.
+func (z *Zone) lookupApex(s *table.Snapshot, addr netip.Addr, qtype uint16) Answer {
+	if own := z.own[apex][qtype]; own != nil || !addr.IsValid() {
+		return found(own)
+	}
+	a := z.lookupReverse(s, addr, qtype)
+	if a.Outcome == NoName {
+		return z.Vacant(z.Origin)
+	}
+	return a
+}
+
+// Vacant returns what the zone answers for a name at which the table has nothing.
+func (z *Zone) Vacant(name string) Answer {
+	if name == z.Origin {
+		return Answer{Outcome: NoData, absent: true} // the zone has its SOA there
+	}
+	return Answer{}
 }
 
 func (z *Zone) parse(name string) parsed {
