@@ -195,7 +195,7 @@ func (r *Registry) publish(all []*transaction) {
 	if len(drafts) == 0 {
 		return
 	}
-	r.table.Publish(drafts...)
+	r.table.Publish(r.now(), drafts...)
 	for _, t := range all {
 		r.published(t)
 	}

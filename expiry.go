@@ -140,6 +140,7 @@ func (r *Registry) Expire() {
 	if r.table.Load() == nil {
 		return
 	}
+	r.table.Settle(r.now())
 	due := r.due(now)
 	state := r.table.Load() // now: a view that comes later knows that they have ended
 	for _, l := range due {

@@ -162,4 +162,4 @@ func (q *query) deny(m *dns.Msg, o answer.Outcome, zone string) {
 	m.Ns = []dns.RR{q.soa(zone)}
 }
 
-func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state, q.ttl) }
+func (q *query) soa(owner string) dns.RR { return q.zone.SOA(owner, q.state.Serial(), q.ttl) }

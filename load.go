@@ -59,7 +59,7 @@ func (r *Registry) load() error {
 	defer r.lane.leave()
 	s := b.Done(revision + revisionsApart)
 	s.Leases().AddAll(r.clock.Now())
-	r.table.Open(s, true)
+	r.table.Open(s, r.now())
 	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps
 	_, services, instances := s.Totals()
 	log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))

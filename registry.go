@@ -73,7 +73,7 @@ func newRegistry(endpoint string, now func() time.Time, in store.Store) *Registr
 	r.store = keeper{store: in, now: now, failures: r.metrics.storeFailures}
 	r.setRules(defaultRules)
 	if in == nil {
-		r.table.Open(table.Empty(uint64(now().UnixMilli())), false)
+		r.table.Open(table.Empty(uint64(now().UnixMilli())), now())
 	}
 	return r
 }

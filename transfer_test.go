@@ -4,6 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/coredns-registry/registry/internal/store/memory"
+	"github.com/coredns-registry/registry/service"
 
 	"github.com/coredns/coredns/plugin/transfer"
 
@@ -36,6 +40,7 @@ func TestTransferIsTheWholeZone(t *testing.T) {
 	} {
 		w := newWorld(t, Config{})
 		w.load(aWorld)
+		w.pass(2 * time.Second)
 		got := transferred(t, w, tc.zone, 0)
 		first, last := got[0].(*dns.SOA), got[len(got)-1].(*dns.SOA)
 		if first.Serial != last.Serial || first.Serial != w.registry.State().Serial() {
@@ -90,6 +95,137 @@ func TestTransferOfAnotherZoneIsNotOurs(t *testing.T) {
 	for _, zone := range []string{"example.org.", "svc.cluster.local."} {
 		if _, err := w.handler.Transfer(zone, 0); err != transfer.ErrNotAuthoritative {
 			t.Errorf("%s: got %v, want ErrNotAuthoritative", zone, err)
+		}
+	}
+}
+
+// Whenever it is asked for and however long it takes, a transfer has what its serial stands for.
+func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.pass(400 * time.Millisecond)
+	w.load("prod/web/web-1 192.0.2.1 lease=3\nprod/web/web-2 192.0.2.2")
+	w.pass(2600 * time.Millisecond)
+	records := func(zone string) string {
+		t.Helper()
+		rrs := transferred(t, w, zone, 0)
+		for _, rr := range rrs {
+			rr.Header().Ttl = 0
+		}
+		return strings.Join(summary(&dns.Msg{Answer: rrs}), "\n")
+	}
+	zones := []string{"cluster.local.", "in-addr.arpa."}
+	before := []string{records(zones[0]), records(zones[1])}
+	same := func(what string) {
+		t.Helper()
+		for n, zone := range zones {
+			if got := records(zone); got != before[n] {
+				t.Errorf("%s, of the same serial: got\n%s\nwant\n%s", what, got, before[n])
+			}
+		}
+	}
+	began, err := w.handler.Transfer(zones[0], 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-began // its first SOA
+
+	w.load("prod/web/web-2 192.0.2.22\nprod/web/web-3 192.0.2.3\nservice prod/new headless")
+	same("after a change")
+	w.apply(service.Change{Op: service.Deregister, ID: id("prod", "web", "web-2")})
+	same("after an instance has gone")
+	if got := summary(w.ask("web."+origin, dns.TypeA)); !slices.Equal(got, wanted(t, "web A 192.0.2.1\nweb A 192.0.2.3")) {
+		t.Errorf("DNS does not answer by the changes: %v", got)
+	}
+	w.pass(500 * time.Millisecond)
+	same("after a lease has ended")
+	w.pass(600 * time.Millisecond)
+	for n, zone := range zones {
+		if got := records(zone); got == before[n] {
+			t.Errorf("%s: a second after the changes there is still\n%s", zone, got)
+		}
+	}
+	if after := records(zones[0]); strings.Contains(after, "192.0.2.1\n") || strings.Contains(after, "192.0.2.2\n") || !strings.Contains(after, "192.0.2.3\n") {
+		t.Errorf("of the next serial: got\n%s", after)
+	}
+
+	var rrs []dns.RR
+	for more := range began {
+		rrs = append(rrs, more...)
+	}
+	for _, rr := range rrs {
+		rr.Header().Ttl = 0
+	}
+	rrs = append(rrs, rrs[len(rrs)-1]) // its first SOA
+	if got := strings.Join(summary(&dns.Msg{Answer: rrs}), "\n"); got != before[0] {
+		t.Errorf("what was begun before the changes: got\n%s\nwant\n%s", got, before[0])
+	}
+}
+
+// A secondary takes what has a greater serial than it has (RFC 1982, section 3.2), so that of a
+// zone must grow whatever becomes of the table.
+func TestTheSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	pass := func(r *Registry, d time.Duration) {
+		for end := now.Add(d); now.Before(end); {
+			now = now.Add(100 * time.Millisecond)
+			r.Expire()
+		}
+	}
+	open := func(in *memory.Store) *Registry {
+		t.Helper()
+		if in == nil {
+			return newRegistry("127.0.0.1:0", func() time.Time { return now }, nil)
+		}
+		r := newRegistry("127.0.0.1:0", func() time.Time { return now }, in)
+		if err := r.load(); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	kept := new(memory.Store) // stands for the file on disk: it is opened again after Close
+	last := uint32(0)
+	for _, tc := range []struct {
+		sentence string
+		after    time.Duration
+		store    *memory.Store
+		changes  int
+	}{
+		{"in memory", 0, nil, 10_000},
+		{"a restart", time.Second, nil, 3},
+		{"a restart after 25 days", 25 * 24 * time.Hour, nil, 3},
+		{"a restart after 7 years", 7 * 365 * 24 * time.Hour, nil, 3},
+		{"onto a disk", time.Second, kept, 20_000},
+		{"a restart there", time.Second, kept, 3},
+		{"an empty directory", time.Second, new(memory.Store), 0},
+		{"the old file restored", time.Second, kept, 0},
+		{"back to memory", time.Second, nil, 0},
+	} {
+		now = now.Add(tc.after).Truncate(time.Second).Add(300 * time.Millisecond)
+		r := open(tc.store)
+		check := func(what string) {
+			t.Helper()
+			got := r.State().Serial()
+			if int32(got-last) <= 0 {
+				t.Errorf("%s, %s: serial %d after %d", tc.sentence, what, got, last)
+			}
+			if got > uint32(now.Unix()) || got < uint32(now.Unix())-3 {
+				t.Errorf("%s, %s: serial %d is not of about now, %d", tc.sentence, what, got, now.Unix())
+			}
+			last = got
+		}
+		check("at the start")
+		for n := range tc.changes {
+			c := service.Change{Op: service.Define, ID: id("prod", "web", ""), Definition: &service.Definition{PublishNotReady: n%2 == 0}}
+			if _, _, err := r.Apply(anyone, []service.Change{c}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(r, 2*time.Second)
+		if tc.changes > 0 {
+			check("after changes")
+		}
+		if err := r.close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
@@ -84,7 +85,7 @@ func BenchmarkApply(b *testing.B) {
 						n++
 						d.Put(&is)
 					}
-					w.table.Publish(d)
+					w.table.Publish(time.Now(), d)
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/instance")
 			})
@@ -99,10 +100,10 @@ func BenchmarkRemoveAndPut(b *testing.B) {
 		for b.Loop() {
 			d := w.table.Load().Edit()
 			is := *d.Remove(instance(random.IntN(w.size)).ID())
-			w.table.Publish(d)
+			w.table.Publish(time.Now(), d)
 			d = w.table.Load().Edit()
 			d.Put(&is)
-			w.table.Publish(d)
+			w.table.Publish(time.Now(), d)
 		}
 	})
 }

@@ -64,7 +64,7 @@ func newWorld(size int) *world {
 		s.Leases().Add(s.Instance(instance(n).ID()).Lease())
 	}
 	d = nil
-	w.table.Open(s, false)
+	w.table.Open(s, time.Now())
 	w.bytes, w.objects = memory()
 	w.bytes, w.objects = w.bytes-bytes, w.objects-objects
 	return w

@@ -3,7 +3,11 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,26 +87,55 @@ var zooQuestions = []struct {
 }
 
 // zone transfers a zone and returns its records, as they came.
-func (s *server) zone(t *testing.T, q *dns.Msg) (records []dns.RR) {
+func (s *server) zone(t *testing.T, q *dns.Msg) []dns.RR {
 	t.Helper()
-	transfer := &dns.Transfer{DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience}
-	envelopes, err := transfer.In(q, s.dns)
+	records, err := s.transfer(q)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return records
+}
+
+func (s *server) transfer(q *dns.Msg) (records []dns.RR, err error) {
+	transfer := &dns.Transfer{DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience}
+	envelopes, err := transfer.In(q, s.dns)
+	if err != nil {
+		return nil, err
+	}
 	for e := range envelopes {
 		if e.Error != nil {
-			t.Fatalf("%s: %v", question(q), e.Error)
+			err = fmt.Errorf("%s: %w", question(q), e.Error)
 		}
 		records = append(records, e.RR...)
 	}
-	return records
+	return records, err
+}
+
+// soa returns the SOA of cluster.local.
+func (s *server) soa(t *testing.T) *dns.SOA {
+	t.Helper()
+	got := dial(t, "udp", s.dns).must(t, "cluster.local.", dns.TypeSOA)
+	if len(got.Answer) != 1 {
+		t.Fatalf("got no SOA: %v", got.Msg)
+	}
+	return got.Answer[0].(*dns.SOA)
+}
+
+// settle returns when what was changed until now is transferred. A serial stands for all changes
+// of a second, so it is when there is one of a later change.
+func (s *server) settle(t *testing.T) {
+	t.Helper()
+	next := time.Now().Truncate(time.Second).Add(time.Second)
+	time.Sleep(time.Until(next))
+	s.must(t, http.StatusCreated, http.MethodPut, instancePath("settled", fmt.Sprint(next.Unix())), `{"addresses":["192.0.2.200"],"leaseSeconds":0}`)
+	soon(t, "the serial is that of the last change", func() bool { return int64(s.soa(t).Serial) >= next.Unix() })
 }
 
 func TestTransferEqualsAnswers(t *testing.T) {
 	t.Parallel()
 	s := start(t, transferring, "SECONDARY=127.0.0.1:"+freePort(t))
 	s.zoo(t)
+	s.settle(t)
 	asker := dial(t, "tcp", s.dns)
 	type set struct {
 		name  string
@@ -139,7 +172,8 @@ func TestIncrementalTransferOfWhatIsKnownIsTheSOA(t *testing.T) {
 	t.Parallel()
 	s := start(t, transferring, "SECONDARY=127.0.0.1:"+freePort(t))
 	s.zoo(t)
-	soa := dial(t, "udp", s.dns).must(t, "cluster.local.", dns.TypeSOA).Answer[0].(*dns.SOA)
+	s.settle(t)
+	soa := s.soa(t)
 	ixfr := func(serial uint32) []dns.RR {
 		q := new(dns.Msg)
 		q.SetIxfr("cluster.local.", serial, soa.Ns, soa.Mbox)
@@ -150,6 +184,132 @@ func TestIncrementalTransferOfWhatIsKnownIsTheSOA(t *testing.T) {
 	}
 	if got := ixfr(soa.Serial - 1); len(got) < 20 {
 		t.Errorf("with an older serial: got %q, want the whole zone", texts(got))
+	}
+}
+
+// Secondaries that transfer while the table changes, and whenever they like, all have the same
+// zone under the same serial, and in the end the whole of it.
+func TestTransfersOfOneSerialAreTheSameWhileTheTableChanges(t *testing.T) {
+	t.Parallel()
+	s := start(t, transferring, "SECONDARY=127.0.0.1:"+freePort(t))
+	stop := make(chan struct{})
+	var writers, readers sync.WaitGroup
+	for n := range 2 {
+		writers.Go(func() {
+			pace := time.NewTicker(5 * time.Millisecond)
+			defer pace.Stop()
+			for k := 0; ; k++ {
+				select {
+				case <-stop:
+					return
+				case <-pace.C:
+				}
+				path := instancePath("web", fmt.Sprintf("web-%d-%d", n, k%20))
+				method, body := http.MethodPut, fmt.Sprintf(`{"addresses":["192.0.2.%d"]}`, k%200+1)
+				if k/20%3 == 2 {
+					method, body = http.MethodDelete, ""
+				}
+				if status, answer, err := s.do(method, path, body); err != nil || status/100 != 2 {
+					t.Errorf("%s %s: %v, status %d: %s", method, path, err, status, answer)
+				}
+			}
+		})
+	}
+	var mu sync.Mutex
+	contents := map[uint32]string{}
+	transfers := 0
+	until := time.Now().Add(3500 * time.Millisecond)
+	for range 3 {
+		readers.Go(func() {
+			for ; time.Now().Before(until) && !t.Failed(); time.Sleep(20 * time.Millisecond) {
+				records, err := s.transfer(new(dns.Msg).SetAxfr("cluster.local."))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				soa := records[0].(*dns.SOA)
+				for _, rr := range records {
+					rr.Header().Ttl = 0
+				}
+				is := strings.Join(texts(records), "\n")
+				now := uint32(time.Now().Unix())
+				mu.Lock()
+				if was := contents[soa.Serial]; was != "" && was != is {
+					t.Errorf("serial %d is of\n%s\nand of\n%s", soa.Serial, was, is)
+				}
+				contents[soa.Serial] = is
+				transfers++
+				mu.Unlock()
+				if soa.Serial > now || soa.Serial+uint32(5*slowness) < now {
+					t.Errorf("serial %d while it changes, want about the Unix time, %d", soa.Serial, now)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	writers.Wait()
+	if len(contents) < 3 || len(contents) > 6*slowness {
+		t.Errorf("%d serials in about 4 seconds of changes, want one a second", len(contents))
+	}
+	s.settle(t)
+	asker := dial(t, "tcp", s.dns)
+	var web []string
+	for _, rr := range s.zone(t, new(dns.Msg).SetAxfr("cluster.local.")) {
+		if rr.Header().Name == under("web") && rr.Header().Rrtype == dns.TypeA {
+			web = append(web, text(rr))
+		}
+	}
+	slices.Sort(web)
+	asker.wants(t, under("web"), dns.TypeA, dns.RcodeSuccess, web...)
+	t.Logf("%d transfers of %d serials", transfers, len(contents))
+}
+
+// A secondary never takes a zone with a serial that is not greater than its own, so that the
+// serial grows whatever the table is kept in.
+func TestSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
+	t.Parallel()
+	on := func(store string) string {
+		return fmt.Sprintf(`
+cluster.local:{$DNS} {
+    bind 127.0.0.1
+    registry {
+        listen {$ENDPOINT}
+        store %s
+    }
+    errors
+    ready {$READY}
+}`, store)
+	}
+	dir, empty, restored := t.TempDir(), t.TempDir(), t.TempDir()
+	last := uint32(0)
+	for _, tt := range []struct{ what, store string }{
+		{"in memory", "memory"},
+		{"on a disk", "disk " + dir},
+		{"an empty directory", "disk " + empty},
+		{"a snapshot of before", "disk " + restored},
+		{"in memory again", "memory"},
+	} {
+		s := start(t, on(tt.store))
+		check := func(when string) {
+			t.Helper()
+			got := s.soa(t).Serial
+			now := uint32(time.Now().Unix())
+			if int32(got-last) <= 0 || got > now || got+uint32(60*slowness) < now {
+				t.Errorf("%s, %s: serial %d after %d at %d", tt.what, when, got, last, now)
+			}
+			last = got
+		}
+		check("at the start")
+		s.settle(t)
+		check("after a change")
+		if tt.store == "disk "+dir {
+			snapshot := s.must(t, http.StatusOK, http.MethodGet, "/v1/snapshot", "")
+			if err := os.WriteFile(filepath.Join(restored, "registry.db"), []byte(snapshot), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.stop(t)
 	}
 }
 

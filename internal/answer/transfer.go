@@ -14,9 +14,9 @@ import (
 
 // All yields every record of the zone but its SOA, as a transfer sends them: some of a name and
 // a type at a time, with no bound on their number. Nothing of it is kept.
-func (z *Zone) All(s *table.State, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
+func (z *Zone) All(s *table.Snapshot, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
-		for t := range z.every(s.Snapshot) {
+		for t := range z.every(s) {
 			if t.set == nil || t.set.n == 0 || !fits(t.owner) {
 				continue
 			}

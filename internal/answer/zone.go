@@ -93,7 +93,7 @@ func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
 		nameServer: {dns.TypeA: v4.set(), dns.TypeAAAA: v6.set()},
 		version:    {dns.TypeTXT: txt.set()},
 	}
-	z.soa = packRest(z.startOfAuthority(origin, 0, 0))
+	z.soa = packRest(z.SOA(origin, 0, 0))
 	name, _ := packName(origin)
 	z.originLen = len(name)
 	return z
@@ -116,13 +116,9 @@ func (z *Zone) Covers(name string) bool {
 	return ok
 }
 
-// SOA returns the zone's start of authority at a revision, with owner as its owner.
-// It is also what a negative answer is cached by, for the same ttl (RFC 2308).
-func (z *Zone) SOA(owner string, s *table.State, ttl uint32) *dns.SOA {
-	return z.startOfAuthority(owner, s.Serial(), ttl)
-}
-
-func (z *Zone) startOfAuthority(owner string, serial, ttl uint32) *dns.SOA {
+// SOA returns the zone's start of authority, with owner as its owner. It is also what a
+// negative answer is cached by, for the same ttl (RFC 2308).
+func (z *Zone) SOA(owner string, serial, ttl uint32) *dns.SOA {
 	hdr := header(owner, dns.TypeSOA)
 	hdr.Ttl = ttl
 	return &dns.SOA{

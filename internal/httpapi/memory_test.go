@@ -38,7 +38,7 @@ const firstRevision = 100
 
 func newMemory(now func() time.Time) *memory {
 	m := &memory{clock: lease.NewClock(now), now: now}
-	m.table.Open(table.Empty(firstRevision), false)
+	m.table.Open(table.Empty(firstRevision), time.Now())
 	return m
 }
 
@@ -79,7 +79,7 @@ func (m *memory) Apply(by service.Caller, changes []service.Change, _ time.Time)
 		return nil, 0, &invalid
 	}
 	if draft.Changed() {
-		m.table.Publish(draft)
+		m.table.Publish(time.Now(), draft)
 	}
 	return results, m.table.Load().Revision, nil
 }

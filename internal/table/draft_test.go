@@ -286,7 +286,7 @@ func TestViewIsReplacedWithItsServiceAndOnlyThen(t *testing.T) {
 // Readers take no lock: what they hold is read while the next revisions are drafted on it.
 func TestSnapshotIsReadWhileItIsDraftedOn(t *testing.T) {
 	var table Table
-	table.Open(Empty(0), false)
+	table.Open(Empty(0), noon)
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {
@@ -311,7 +311,7 @@ func TestSnapshotIsReadWhileItIsDraftedOn(t *testing.T) {
 		for range 1 + p.IntN(3) {
 			p.change(t, d, is)
 		}
-		table.Publish(d)
+		table.Publish(noon, d)
 	}
 	close(stop)
 	readers.Wait()

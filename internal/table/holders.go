@@ -94,10 +94,13 @@ type Host struct {
 	Lease    *lease.Lease // nil where it is static
 
 	status service.Status
+	frozen bool // as in Snapshot
 }
 
 // Answers reports whether it is to be answered.
-func (h *Host) Answers() bool { return h.Service.answers(h.status, h.Lease) }
+func (h *Host) Answers() bool {
+	return (h.frozen || !h.Lease.Ended()) && h.Service.answers(h.status)
+}
 
 // SoleHost returns the instance that an address belongs to; false if it belongs to nobody, or to
 // more than one.
@@ -108,7 +111,7 @@ func (s *Snapshot) SoleHost(addr netip.Addr) (Host, bool) {
 	}
 	e := &b.entries[n]
 	_, hostname, _ := b.names(e)
-	return Host{Service: v, Hostname: hostname, Lease: v.leases.Lease(e.lease), status: e.status}, true
+	return Host{Service: v, Hostname: hostname, Lease: v.leases.Lease(e.lease), status: e.status, frozen: s.frozen}, true
 }
 
 // sole returns where the instance is that alone has an address, as having finds it in its service.

@@ -21,6 +21,7 @@ import (
 type Snapshot struct {
 	Revision uint64
 	made     uint64 // the first revision of those that were drafted together: what it copied is theirs
+	frozen   bool   // instances whose leases have ended are answered, see Version
 
 	leases *lease.Wheel // of all instances, of every snapshot that came of the first
 	alike  *alike       // for whoever makes the next
@@ -42,6 +43,7 @@ type View struct {
 	Definition *service.Definition // nil where none was given
 	Revision   uint64              // of the last change of the service or an instance
 
+	frozen   bool // as in Snapshot
 	leases   *lease.Wheel
 	runs     runs   // whatever their status
 	one      [1]run // all of runs where there are no more, as is the rule
@@ -101,20 +103,28 @@ func (v *View) Type() service.Type {
 
 // Answers reports whether an instance of the service is to be answered. One whose lease
 // has ended is not, even while it waits to be taken out of the table.
-func (v *View) Answers(i *Instance) bool { return v.answers(i.Status, i.lease) }
+func (v *View) Answers(i *Instance) bool {
+	return (v.frozen || !i.lease.Ended()) && v.answers(i.Status)
+}
 
-func (v *View) answers(status service.Status, l *lease.Lease) bool {
-	if v.Type() == service.ExternalName || l.Ended() {
+// answers reports whether an instance of that status is answered while its lease lives.
+func (v *View) answers(status service.Status) bool {
+	if v.Type() == service.ExternalName {
 		return false
 	}
 	return status == service.Up || v.Definition != nil && v.Definition.PublishNotReady
+}
+
+// freeze returns the view as that of a version.
+func (v *View) freeze() *View {
+	return &View{Name: v.Name, Definition: v.Definition, Revision: v.Revision, frozen: true, leases: v.leases, runs: v.runs}
 }
 
 // Answers reports what the view of an instance's service does. Mostly it need not look at
 // that: nothing but the type of its service keeps an instance that is up from being answered.
 func (s *Snapshot) Answers(i *Instance) bool {
 	if s.aliases == 0 && i.Status == service.Up {
-		return !i.lease.Ended()
+		return s.frozen || !i.lease.Ended()
 	}
 	return s.Service(i.Name()).Answers(i)
 }
@@ -183,7 +193,11 @@ func newTree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 
 // Service returns the service of that name, nil where there is none.
 func (s *Snapshot) Service(name service.Name) *View {
-	return s.services.get(hash(name), name)
+	v := s.services.get(hash(name), name)
+	if s.frozen && v != nil {
+		return v.freeze()
+	}
+	return v
 }
 
 // Instance returns the instance of that id, nil where there is none.

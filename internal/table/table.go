@@ -1,25 +1,34 @@
 package table
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // keptEvents is how many changes are kept for watchers to resume from, at least
 // (contract, section 3).
 const keptEvents = 10_000
 
-// Table publishes snapshots. Load and what it returns may be used from any goroutine;
+// Table publishes snapshots. Load, Settle and what they return may be used from any goroutine;
 // Open and Publish only by one writer at a time. The zero value is not loaded.
 type Table struct {
 	state atomic.Pointer[State]
 	kept  int // events between the oldest commit and the newest
+
+	mu       sync.Mutex // held while a state, or the version of one, is replaced
+	calendar calendar   // guarded by mu
 }
 
 // State is what is published at one moment: the snapshot, and the place of its
 // revision in the history. The two always agree.
 type State struct {
 	*Snapshot
-	offset uint64  // of the serial number from the revision
 	newest *Commit // the one that made the snapshot
 	oldest *Commit // the earliest that can be resumed from
+
+	second  int64 // of the newest change, in Unix time
+	version atomic.Pointer[Version]
 }
 
 // Commit is one revision in the history: a link of a chain that grows at its end.
@@ -32,14 +41,14 @@ type Commit struct {
 	grown chan struct{} // closed when there is a next
 }
 
-// Open publishes the first snapshot. The history begins after it. lasting says that
-// revisions go on over a restart; else a table begins at the time in milliseconds.
-func (t *Table) Open(s *Snapshot, lasting bool) {
+// Open publishes the first snapshot, which is also the first version. The history begins
+// after it.
+func (t *Table) Open(s *Snapshot, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	begin := &Commit{Revision: s.Revision, grown: make(chan struct{})}
-	state := &State{Snapshot: s, newest: begin, oldest: begin}
-	if !lasting {
-		state.offset = s.Revision - s.Revision/100
-	}
+	state := &State{Snapshot: s, newest: begin, oldest: begin, second: t.calendar.read(now)}
+	state.version.Store(newVersion(s, state.second))
 	t.state.Store(state)
 }
 
@@ -49,7 +58,7 @@ func (t *Table) Load() *State { return t.state.Load() }
 // Publish replaces what is published by the snapshot of the last of the drafts, of which
 // there is at least one, each begun on the one before and the first on what is published.
 // Queries see them from here on; then watchers are told the events of one after the other.
-func (t *Table) Publish(drafts ...*Draft) {
+func (t *Table) Publish(now time.Time, drafts ...*Draft) {
 	was := t.state.Load()
 	newest, oldest := was.newest, was.oldest
 	for _, d := range drafts {
@@ -61,19 +70,23 @@ func (t *Table) Publish(drafts ...*Draft) {
 			t.kept -= len(oldest.Events)
 		}
 	}
-	last := drafts[len(drafts)-1].next
-	t.state.Store(&State{Snapshot: last, offset: was.offset, newest: newest, oldest: oldest})
+	t.replace(was, &State{Snapshot: drafts[len(drafts)-1].next, newest: newest, oldest: oldest}, now)
 	for c := was.newest; c != newest; c = c.next {
 		close(c.grown)
 	}
 }
 
-// Serial returns the revision as the serial number of a zone, which has 32 bits and is
-// compared by RFC 1982: a step of more than 2³¹ goes backwards. For a table that begins
-// at the time in milliseconds a restart after 25 days would be such a step. Counted from
-// tenths of a second it takes seven years, and the serial still grows by one with each
-// change, and over a restart as long as changes are fewer than ten a second.
-func (s *State) Serial() uint32 { return uint32(s.Revision - s.offset) }
+// replace publishes a state in the place of another.
+func (t *Table) replace(was, is *State, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	second := t.calendar.read(now)
+	was.settle(second)
+	version := was.Version()
+	is.second = max(second, version.second+1) // what is transferred already stays as it is
+	is.version.Store(version)
+	t.state.Store(is)
+}
 
 // Last returns the commit that made the state's snapshot. Following it tells all that
 // changes afterwards.

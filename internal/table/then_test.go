@@ -9,7 +9,7 @@ func TestGroupsArePublishedAsTheirRevisions(t *testing.T) {
 	for seed := range uint64(8) {
 		p := newPlayer(seed)
 		var table Table
-		table.Open(Empty(1000*seed), false)
+		table.Open(Empty(1000*seed), noon)
 		is, told, begun := newTwin(), newTwin(), table.Load().Last()
 		var snapshots []*Snapshot
 		var wants []string
@@ -44,7 +44,7 @@ func TestGroupsArePublishedAsTheirRevisions(t *testing.T) {
 			if len(group) == 0 {
 				continue
 			}
-			table.Publish(group...)
+			table.Publish(noon, group...)
 			want := is.String()
 			if got := describe(table.Load().Snapshot); got != want {
 				t.Fatalf("seed %d, revision %d:\ngot\n%s\nwant\n%s", seed, table.Load().Revision, got, want)
