@@ -87,7 +87,7 @@ var directives = map[string]directive{
 	"ttl":         {1, 1, "DURATION", false, parseTTL},
 	"lease":       {1, 3, "DEFAULT [MIN MAX]", false, parseLease},
 	"eviction":    {1, 2, "PERCENT [FLOOR]", false, parseEviction},
-	"answers":     {1, 1, "MAX", false, parseAnswers},
+	"answers":     {1, 2, "MAX [transfer]", false, parseAnswers},
 	"fallthrough": {0, math.MaxInt, "[ZONES...]", false, parseFallthrough},
 }
 
@@ -268,9 +268,15 @@ func parseEviction(config *Config, args []string) error {
 func parseAnswers(config *Config, args []string) error {
 	n, err := strconv.ParseUint(args[0], 10, 16)
 	if err != nil {
-		return fmt.Errorf("is no number of records: it is 0 (all) to 65535")
+		return fmt.Errorf("%q is no number of records: it is 0 (all) to 65535", args[0])
 	}
 	config.Most = int(n)
+	if len(args) == 2 {
+		if args[1] != "transfer" {
+			return fmt.Errorf("%q is unknown: write MAX, or MAX transfer where zone transfers are bounded too", args[1])
+		}
+		config.TransferMost = config.Most
+	}
 	return nil
 }
 

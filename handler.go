@@ -24,12 +24,13 @@ type Handler struct {
 	Zones []string // as in the Corefile, fully qualified and in lower case
 	Fall  fall.F
 
-	ttl      uint32
-	zones    []*answer.Zone
-	registry atomic.Pointer[Registry]
-	upstream upstreamer
-	answers  answerCounts
-	fits     atomic.Bool // whether messages are made to fit after other plugins, see front
+	ttl          uint32
+	transferMost int // records of one name and type in a transfer; 0 is all
+	zones        []*answer.Zone
+	registry     atomic.Pointer[Registry]
+	upstream     upstreamer
+	answers      answerCounts
+	fits         atomic.Bool // whether messages are made to fit after other plugins, see front
 }
 
 // upstreamer resolves a name by way of the whole server, as upstream.Upstream does.

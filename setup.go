@@ -47,6 +47,8 @@ type Config struct {
 	Most   int // records in one answer; 0 is all
 	Fall   fall.F
 
+	TransferMost int // records of one name and type in a zone transfer; 0 is all
+
 	Shared
 }
 
@@ -95,11 +97,12 @@ func setup(c *caddy.Controller) error {
 
 func newHandler(config *Config, nameServers []netip.Addr) *Handler {
 	h := &Handler{
-		Zones:    config.Zones,
-		Fall:     config.Fall,
-		ttl:      uint32(config.TTL / time.Second),
-		zones:    answer.Zones(config.Zones, nameServers, config.Most),
-		upstream: upstream.New(),
+		Zones:        config.Zones,
+		Fall:         config.Fall,
+		ttl:          uint32(config.TTL / time.Second),
+		transferMost: config.TransferMost,
+		zones:        answer.Zones(config.Zones, nameServers, config.Most),
+		upstream:     upstream.New(),
 	}
 	h.answers = countAnswers(h.zones)
 	return h

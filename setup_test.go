@@ -61,6 +61,7 @@ func TestCorefileThatIsRight(t *testing.T) {
 		{"lease with the default alone keeps the range", "registry {\n lease 1m\n}", func(c *Config) { c.Leases = leases(time.Minute, 2*time.Second, 24*time.Hour) }},
 		{"lease with its range", "registry {\n lease 10s 5s 1m\n}", func(c *Config) { c.Leases = leases(10*time.Second, 5*time.Second, time.Minute) }},
 		{"answers", "registry {\n answers 8\n}", func(c *Config) { c.Most = 8 }},
+		{"answers that transfers follow", "registry {\n answers 100 transfer\n}", func(c *Config) { c.Most, c.TransferMost = 100, 100 }},
 		{"fallthrough of every zone", "registry {\n fallthrough\n}", func(c *Config) { c.Fall = fall.Root }},
 		{"fallthrough of some", "registry {\n fallthrough in-addr.arpa\n}", func(c *Config) { c.Fall = fall.F{Zones: []string{"in-addr.arpa."}} }},
 	} {
@@ -125,6 +126,7 @@ func TestCorefileThatIsWrong(t *testing.T) {
 		{"lease of nothing", "registry {\n lease 0s\n}", []string{"0s", "1s to"}},
 		{"a default outside its range", "registry {\n lease 1m 2s 30s\n}", []string{"1m0s", "30s", "MIN <= DEFAULT <= MAX"}},
 		{"a default outside the range that is not written", "registry {\n lease 1s\n}", []string{"1s", "2s"}},
+		{"answers that something else follows", "registry {\n answers 100 everywhere\n}", []string{"answers 100 everywhere", `"everywhere"`, "MAX transfer"}},
 		{"answers below nothing", "registry {\n answers -1\n}", []string{"answers -1", "0 (all) to 65535"}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {

@@ -33,7 +33,7 @@ func (h *Handler) Transfer(name string, serial uint32) (<-chan []dns.RR, error) 
 		if serial != 0 && !newer(version.Serial(), serial) {
 			return
 		}
-		for rrs := range zone.All(version.Snapshot, h.ttl, h.now()) {
+		for rrs := range zone.All(version, h.ttl, h.now(), h.transferMost) {
 			records <- rrs
 		}
 		records <- soa

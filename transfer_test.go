@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,38 @@ func TestTransferOfAnotherZoneIsNotOurs(t *testing.T) {
 	for _, zone := range []string{"example.org.", "svc.cluster.local."} {
 		if _, err := w.handler.Transfer(zone, 0); err != transfer.ErrNotAuthoritative {
 			t.Errorf("%s: got %v, want ErrNotAuthoritative", zone, err)
+		}
+	}
+}
+
+func TestATransferIsBoundedAsAnswersAreWhenItIsTold(t *testing.T) {
+	for _, tc := range []struct {
+		text string
+		want int
+	}{
+		{"registry", 5},
+		{"registry {\n answers 2\n}", 5},
+		{"registry {\n answers 2 transfer\n}", 2},
+		{"registry {\n answers 9 transfer\n}", 5},
+		{"registry {\n answers 0 transfer\n}", 5},
+	} {
+		config, err := parseText(tc.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, *config)
+		for n := range 5 {
+			w.load(fmt.Sprintf("prod/web/web-%d 192.0.2.%d", n, n))
+		}
+		w.pass(2 * time.Second)
+		got := 0
+		for _, rr := range transferred(t, w, "cluster.local.", 0) {
+			if rr.Header().Name == "web."+origin && rr.Header().Rrtype == dns.TypeA {
+				got++
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s: a transfer has %d addresses of the service, want %d", tc.text, got, tc.want)
 		}
 	}
 }

@@ -249,8 +249,8 @@ func TestTransfersOfOneSerialAreTheSameWhileTheTableChanges(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	writers.Wait()
-	if len(contents) < 3 || len(contents) > 6*slowness {
-		t.Errorf("%d serials in about 4 seconds of changes, want one a second", len(contents))
+	if len(contents) < 2 || len(contents) > 6*slowness {
+		t.Errorf("%d serials in about 4 seconds of changes, want one a second and more than one", len(contents))
 	}
 	s.settle(t)
 	asker := dial(t, "tcp", s.dns)

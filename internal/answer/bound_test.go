@@ -158,7 +158,7 @@ func TestTransferOfALargeServiceIsWhole(t *testing.T) {
 	state := stateOf(instances, nil)
 	zone := Zones([]string{"cluster.local."}, nil, 8)[0]
 	told := map[string]map[string]bool{}
-	for rrs := range zone.All(state.Snapshot, 30, lease.Time(5*time.Second)) {
+	for rrs := range zone.All(state.Version(), 30, lease.Time(5*time.Second), 0) {
 		for _, rr := range rrs {
 			srv, is := rr.(*dns.SRV)
 			if !is {

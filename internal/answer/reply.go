@@ -43,22 +43,26 @@ func (r *Reply) Add(owner string, a Answer) {
 	if a.set == nil {
 		return
 	}
-	of := a.set.choose(r.Room/smallest + 1) // one more than can fit, so that it shows
+	r.add(owner, a.set, a.set.choose(r.Room/smallest+1)) // one more than can fit, so that it shows
+}
+
+// add appends the chosen records of a set.
+func (r *Reply) add(owner string, set *set, of choice) {
 	if r.parts == nil {
 		r.parts = r.store[:0]
 	}
-	r.parts = append(r.parts, part{a.set, of, len(r.Msg.Answer)})
+	r.parts = append(r.parts, part{set, of, len(r.Msg.Answer)})
 
 	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
-	if a.set.targets > 0 {
+	if set.targets > 0 {
 		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
 	}
 	var seen bitset
-	for n := range a.set.chosen(of) {
-		rr := a.set.record(n, owner)
+	for n := range set.chosen(of) {
+		rr := set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
-		if target, ok := a.set.targetOf(n); ok && seen.add(target, int(a.set.targets)) {
-			r.Msg.Extra = a.set.appendGlue(r.Msg.Extra, target, targetName(rr))
+		if target, ok := set.targetOf(n); ok && seen.add(target, int(set.targets)) {
+			r.Msg.Extra = set.appendGlue(r.Msg.Extra, target, targetName(rr))
 		}
 	}
 }

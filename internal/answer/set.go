@@ -48,6 +48,21 @@ func (s *set) choose(most int) choice {
 	return c
 }
 
+// chooseBy picks the records that go under a zone's serial: the same ones each time, and others
+// under the next.
+func (s *set) chooseBy(serial uint32) choice {
+	c := choice{n: int(s.most)}
+	if n := s.starts(); n > 0 && s.n > 1 {
+		c.start = s.start(turn(serial, n))
+	}
+	return c
+}
+
+// turn returns whose turn it is of n under a zone's serial.
+func turn(serial uint32, n int) int {
+	return rand.New(rand.NewPCG(uint64(serial), 0)).IntN(n)
+}
+
 // chosen yields the places of the records of a choice in order.
 func (s *set) chosen(c choice) func(yield func(int) bool) {
 	return func(yield func(int) bool) {

@@ -13,18 +13,23 @@ import (
 )
 
 // All yields every record of the zone but its SOA, as a transfer sends them: some of a name and
-// a type at a time, with no bound on their number. Nothing of it is kept.
-func (z *Zone) All(s *table.Snapshot, ttl uint32, now lease.Time) func(yield func([]dns.RR) bool) {
+// a type at a time, in all at most so many of those, or all if most is 0. Which ones the serial
+// says. Nothing of it is kept.
+func (z *Zone) All(v *table.Version, ttl uint32, now lease.Time, most int) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
-		for t := range z.every(s) {
+		for t := range z.every(v, most) {
 			if t.set == nil || t.set.n == 0 || !fits(t.owner) {
 				continue
 			}
-			r := Reply{Msg: new(dns.Msg), Room: smallest * int(t.set.n), TTL: ttl, Now: now}
+			r := Reply{Msg: new(dns.Msg), TTL: ttl, Now: now}
 			if t.ends != nil {
 				r.TTL = ttlUntil(*t.ends, ttl, now)
 			}
-			r.Add(t.owner, Answer{set: t.set})
+			of := t.set.chooseBy(v.Serial())
+			if t.most > 0 {
+				of.n = min(of.n, t.most)
+			}
+			r.add(t.owner, t.set, of)
 			r.stamp()
 			if !yield(r.Msg.Answer) {
 				return
@@ -38,10 +43,11 @@ type told struct {
 	owner string
 	set   *set
 	ends  *lease.Time // of a part: when the first lease does that any part depends on
+	most  int         // of a part: how many of its records go; 0 is all
 }
 
 // every yields the sets of the zone. Some are nil or empty.
-func (z *Zone) every(s *table.Snapshot) func(yield func(told) bool) {
+func (z *Zone) every(v *table.Version, most int) func(yield func(told) bool) {
 	return func(yield func(told) bool) {
 		for _, own := range []struct {
 			owner string
@@ -56,12 +62,13 @@ func (z *Zone) every(s *table.Snapshot) func(yield func(told) bool) {
 				}
 			}
 		}
-		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed, whole: true} // all of each set
+		// All of each set, or another bound than that of answers.
+		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed, whole: true, most: most, serial: v.Serial()}
 		if z.reverse {
-			whole.everyPointer(s, yield)
+			whole.everyPointer(v.Snapshot, yield)
 			return
 		}
-		for view := range s.Services(service.Name{}) {
+		for view := range v.Services(service.Name{}) {
 			if !(&sets{zone: whole, view: view}).every(yield) {
 				return
 			}
@@ -100,7 +107,7 @@ func (s *sets) every(yield func(told) bool) bool {
 }
 
 // everyService yields the SRV records at a name: those that were gathered where that is all of
-// them, else those of one host after the other. There may be a million times as many of them as
+// them, else those of one host after the other, as many as are wanted. There may be a million times as many of them as
 // instances.
 func (s *sets) everyService(owner string, gathered *srvBuilder, wanted func([]service.Port) []service.Port, yield func(told) bool) bool {
 	if s.view.Type() == service.ClusterIP || !gathered.full() {
@@ -112,16 +119,43 @@ func (s *sets) everyService(owner string, gathered *srvBuilder, wanted func([]se
 			ends = min(ends, t)
 		}
 	}
-	for left := s.hosts(); len(left) > 0; {
-		h := left.at(left[0].label)
-		left = left[len(h):]
+	wants := s.zone.most // records that are still to go; 0 is all
+	for h := range s.hostsBy(s.zone.serial) {
 		of := s.hostServices(h, wanted, false)
 		of.of = len(gathered.records)
-		if !yield(told{owner, of.set(), &ends}) {
+		part := told{owner, of.set(), &ends, wants}
+		if !yield(part) {
 			return false
+		}
+		if s.zone.most > 0 {
+			if wants -= min(wants, int(part.set.n)); wants == 0 {
+				break
+			}
 		}
 	}
 	return true
+}
+
+// hostsBy yields the hosts of the service, each with all that share it, from one on that the
+// serial says and around the end.
+func (s *sets) hostsBy(serial uint32) func(yield func(hosts) bool) {
+	return func(yield func(hosts) bool) {
+		all := s.hosts()
+		if len(all) == 0 {
+			return
+		}
+		label := all[turn(serial, len(all))].label
+		from := slices.IndexFunc(all, func(h host) bool { return h.label == label })
+		for _, left := range []hosts{all[from:], all[:from]} {
+			for len(left) > 0 {
+				h := left.at(left[0].label)
+				left = left[len(h):]
+				if !yield(h) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (z *Zone) everyPointer(s *table.Snapshot, yield func(told) bool) {

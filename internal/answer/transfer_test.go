@@ -120,7 +120,7 @@ func TestTransferIsAllThatQueriesGive(t *testing.T) {
 			want := lines(asked)
 			for _, z := range []*Zone{zone, bounded[n]} {
 				var told []dns.RR
-				for rrs := range z.All(state.Snapshot, 3600, now) {
+				for rrs := range z.All(state.Version(), 3600, now, 0) {
 					if len(rrs) == 0 {
 						t.Errorf("seed %d, %s: an empty part of a transfer", seed, z.Origin)
 					}
@@ -130,12 +130,127 @@ func TestTransferIsAllThatQueriesGive(t *testing.T) {
 					t.Fatalf("seed %d, %s: %d records told, %d different, want %d\nonly told:\n%s\nonly asked:\n%s",
 						seed, z.Origin, len(told), len(got), len(want), without(got, want), without(want, got))
 				}
-				for range z.All(state.Snapshot, 3600, now) {
+				for range z.All(state.Version(), 3600, now, 0) {
 					break // whoever reads a transfer may go away
 				}
 			}
 		}
 	}
+}
+
+// TestABoundedTransferHasNoMoreOfEachNameAndType: it has that many of those that there are,
+// the same ones whenever the serial is the same, and each instance in its turn.
+func TestABoundedTransferHasNoMoreOfEachNameAndType(t *testing.T) {
+	const most = 3
+	type owner struct {
+		name  string
+		qtype uint16
+	}
+	now := lease.Time(45 * time.Second)
+	for seed := range uint64(3) {
+		opened := func(second int64) *table.Version {
+			instances, definitions := everyKind(rand.New(rand.NewPCG(seed, 13)))
+			return stateAt(time.Unix(second, 0), instances, definitions).Version()
+		}
+		for _, zone := range Zones([]string{"cluster.local.", "in-addr.arpa."}, nil, 0) {
+			all := map[owner][]string{}
+			for rrs := range zone.All(opened(0), 3600, now, 0) {
+				at := owner{rrs[0].Header().Name, rrs[0].Header().Rrtype}
+				all[at] = lines(withoutWeights(rrs))
+			}
+			seen := map[owner][]string{}
+			var before []string
+			for serial := range 100 {
+				var told []dns.RR
+				for rrs := range zone.All(opened(int64(serial/2)), 3600, now, most) { // each serial twice
+					at := owner{rrs[0].Header().Name, rrs[0].Header().Rrtype}
+					some := lines(withoutWeights(rrs))
+					if len(some) != min(most, len(all[at])) || without(some, all[at]) != "" {
+						t.Fatalf("seed %d: %v has\n%s\nof\n%s", seed, at, strings.Join(some, "\n"), strings.Join(all[at], "\n"))
+					}
+					seen[at] = append(seen[at], some...)
+					told = append(told, rrs...)
+				}
+				is := lines(told)
+				if serial%2 == 1 && !slices.Equal(is, before) {
+					t.Fatalf("seed %d: of one serial: got\n%s\nand\n%s", seed, strings.Join(is, "\n"), strings.Join(before, "\n"))
+				}
+				before = is
+			}
+			for at, records := range all {
+				if at.qtype == dns.TypeSRV {
+					continue // whose turn it is goes by instances, and one may have more than most
+				}
+				if missing := without(records, seen[at]); missing != "" {
+					t.Errorf("seed %d: %v is never sent with\n%s", seed, at, missing)
+				}
+			}
+		}
+	}
+}
+
+// TestABoundedTransferOfALargeServiceTakesTurns: there are more records than are gathered for
+// one answer, and all of them have their turn.
+func TestABoundedTransferOfALargeServiceTakesTurns(t *testing.T) {
+	const most, serials = 100, 8
+	zone := Zones([]string{"cluster.local."}, nil, 0)[0]
+	targets := map[string]map[string]bool{}
+	var before []string
+	for n := range serials {
+		version := stateAt(time.Unix(int64(n/2), 0), swollen(72), nil).Version() // each serial twice
+		told := map[string][]string{}
+		var all []dns.RR
+		for rrs := range zone.All(version, 30, 0, most) {
+			all = append(all, rrs...)
+			for _, rr := range rrs {
+				srv, is := rr.(*dns.SRV)
+				if !is {
+					continue
+				}
+				if srv.Weight != 1 && srv.Hdr.Name[0] != '1' {
+					t.Fatalf("got %s, want the share of one in %d", srv, most)
+				}
+				name := srv.Hdr.Name
+				told[name] = append(told[name], srv.String())
+				if targets[name] == nil {
+					targets[name] = map[string]bool{}
+				}
+				targets[name][srv.Target] = true
+			}
+		}
+		for name, want := range map[string]int{
+			"web.prod.svc.cluster.local.":          most,
+			"_p7._tcp.web.prod.svc.cluster.local.": most,
+			"10-0-0-7.web.prod.svc.cluster.local.": service.MaxPorts,
+		} {
+			if got := len(told[name]); got != want {
+				t.Fatalf("%d records of type SRV at %s, want %d", got, name, want)
+			}
+		}
+		is := lines(all)
+		if n%2 == 1 && !slices.Equal(is, before) {
+			t.Fatal("of one serial there are two contents")
+		}
+		before = is
+	}
+	for name, least := range map[string]int{"web.prod.svc.cluster.local.": serials / 2, "_p7._tcp.web.prod.svc.cluster.local.": 2 * most} {
+		if got := len(targets[name]); got < least {
+			t.Errorf("%s leads to %d hosts under %d serials, want at least %d", name, got, serials/2, least)
+		}
+	}
+}
+
+// withoutWeights returns records as they would be whatever else is sent with them.
+func withoutWeights(rrs []dns.RR) (all []dns.RR) {
+	for _, rr := range rrs {
+		rr = dns.Copy(rr)
+		rr.Header().Ttl = 0
+		if srv, ok := rr.(*dns.SRV); ok {
+			srv.Weight = 0
+		}
+		all = append(all, rr)
+	}
+	return all
 }
 
 func without(some, others []string) string {
@@ -201,7 +316,7 @@ func TestNamesOver255BytesDoNotExist(t *testing.T) {
 		zones := Zones([]string{extra + origin, "in-addr.arpa."}, nil, 0)
 		told := map[string]bool{}
 		for n, zone := range zones {
-			for rrs := range zone.All(state.Snapshot, 30, 0) {
+			for rrs := range zone.All(state.Version(), 30, 0, 0) {
 				for _, rr := range rrs {
 					told[rr.Header().Name] = true
 					if _, err := dns.PackRR(rr, make([]byte, 1<<10), 0, nil, false); err != nil || len(rr.Header().Name) > 254 {

@@ -30,6 +30,11 @@ func instanceUntil(until lease.Time, id service.ID, is service.Instance) *table.
 
 // stateOf returns a table of the instances.
 func stateOf(instances []*table.Instance, definitions map[service.Name]*service.Definition) *table.State {
+	return stateAt(time.Unix(1_795_262_400, 0), instances, definitions)
+}
+
+// stateAt returns one that was opened then.
+func stateAt(opened time.Time, instances []*table.Instance, definitions map[service.Name]*service.Definition) *table.State {
 	d := table.Empty(0).Edit()
 	for _, i := range instances {
 		d.Put(i)
@@ -39,7 +44,7 @@ func stateOf(instances []*table.Instance, definitions map[service.Name]*service.
 	}
 	s, _ := d.Done()
 	var t table.Table
-	t.Open(s, time.Unix(1_795_262_400, 0))
+	t.Open(s, opened)
 	return t.Load()
 }
 

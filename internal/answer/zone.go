@@ -31,8 +31,9 @@ type Zone struct {
 	pointed  []byte // the same for those that PTR records lead to, in another zone
 	most     int    // records in one answer; 0 is all
 	reverse  bool
-	whole    bool // for a transfer: sets are bounded by nothing
-	key      any  // of what is prepared of a view: says all it depends on
+	whole    bool   // for a transfer: sets are bounded by nothing but most
+	serial   uint32 // of a transfer
+	key      any    // of what is prepared of a view: says all it depends on
 	own      map[kind]map[uint16]*set
 
 	soa       []byte // packed, without its owner and with zeros for what changes
