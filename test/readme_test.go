@@ -19,7 +19,7 @@ import (
 
 // What the README shows is done, as its readers do it:
 //
-//   - Each block of ```corefile is a whole Corefile: CoreDNS starts with it. Only what it
+//   - Each block of ```corefile, in docs/dns.md too, is a whole Corefile: CoreDNS starts with it. Only what it
 //     listens on is changed, to free ports of 127.0.0.1, and the files that it names are made.
 //   - Blocks of ```tokens are files of tokens: those are what a Corefile's tokens hold.
 //   - Blocks of ```console are a session with a CoreDNS that serves the Corefile at the top of
@@ -31,10 +31,10 @@ import (
 
 const readme = "../README.md"
 
-func TestCorefilesOfTheREADMEStart(t *testing.T) {
+func TestCorefilesOfTheDocumentsStart(t *testing.T) {
 	t.Parallel()
-	for _, block := range blocks(t, "corefile") {
-		t.Run(fmt.Sprintf("line %d", block.line), func(t *testing.T) {
+	for _, block := range append(blocks(t, readme, "corefile"), blocks(t, "../docs/dns.md", "corefile")...) {
+		t.Run(fmt.Sprintf("%s line %d", filepath.Base(block.file), block.line), func(t *testing.T) {
 			t.Parallel()
 			s := launch(t, onFreePorts(t, withFiles(t, block.text), make(map[string]string)))
 			s.log.wait(t, 0, "CoreDNS-") // told when every listener is open
@@ -54,7 +54,7 @@ func TestCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
 	text := strings.ReplaceAll(string(corefile), "/etc/resolv.conf", "127.0.0.1:"+freePort(t))
 	start(t, onFreePorts(t, text, ports))
 	ran := 0
-	for _, block := range blocks(t, "console") {
+	for _, block := range blocks(t, readme, "console") {
 		for _, c := range commands(block) {
 			if c.run(t, ports) {
 				ran++
@@ -66,15 +66,16 @@ func TestCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
 	}
 }
 
-// block is one of code in the README.
+// block is one of code in a document.
 type block struct {
+	file string
 	line int // of its beginning
 	text string
 }
 
-func blocks(t *testing.T, language string) (found []block) {
+func blocks(t *testing.T, file, language string) (found []block) {
 	t.Helper()
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,14 +84,14 @@ func blocks(t *testing.T, language string) (found []block) {
 		switch {
 		case strings.HasPrefix(line, "```"):
 			if inside = line == "```"+language; inside {
-				found = append(found, block{line: n + 1})
+				found = append(found, block{file: file, line: n + 1})
 			}
 		case inside:
 			found[len(found)-1].text += line + "\n"
 		}
 	}
 	if len(found) == 0 {
-		t.Errorf("%s has no block of %s", readme, language)
+		t.Errorf("%s has no block of %s", file, language)
 	}
 	return found
 }
@@ -231,7 +232,7 @@ func withFiles(t *testing.T, corefile string) string {
 		}
 		return path
 	}
-	tokens := blocks(t, "tokens")
+	tokens := blocks(t, readme, "tokens")
 	var out strings.Builder
 	for line := range strings.Lines(corefile) {
 		switch fields := strings.Fields(line); {
