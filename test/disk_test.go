@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/testkit"
+
 	"github.com/miekg/dns"
 )
 
@@ -244,6 +246,7 @@ func needs(t *testing.T, program string, args ...string) (out string) {
 	if os.Getuid() != 0 {
 		t.Skipf("%s takes root", program)
 	}
+	testkit.NeedsCommands(t, program)
 	b, err := exec.Command(program, args...).CombinedOutput()
 	if err != nil {
 		t.Skipf("%s %q: %v: %s", program, args, err, b)

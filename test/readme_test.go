@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/testkit"
 )
 
 // What the README shows is done, as its readers do it:
@@ -44,6 +46,7 @@ func TestCorefilesOfTheDocumentsStart(t *testing.T) {
 }
 
 func TestCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
+	testkit.NeedsCommands(t, "curl", "dig")
 	t.Parallel()
 	corefile, err := os.ReadFile("../Corefile")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/coredns-registry/registry/internal/store/storetest"
+	"github.com/coredns-registry/registry/internal/testkit"
 )
 
 func TestAFullDiskCostsTheCommitsMeanwhile(t *testing.T) {
@@ -73,6 +74,7 @@ func TestAReadOnlyDiskIsServedAndWrittenLater(t *testing.T) {
 // A file system whose device has no room for what it was promised learns of it when it
 // flushes: so do we.
 func TestAFlushThatFailsCostsTheCommitsMeanwhile(t *testing.T) {
+	testkit.NeedsCommands(t, "mkfs.ext4", "losetup")
 	under := mounted(t, "tmpfs", "tmpfs", "size=16m")
 	image, ballast := filepath.Join(under, "image"), filepath.Join(under, "ballast")
 	try(t, os.WriteFile(image, nil, 0o600))
@@ -111,7 +113,7 @@ func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		t.Skipf("%s is needed: %v %s", name, err, out)
+		t.Skipf("%s does not work here: %v %s", name, err, out)
 	}
 	return string(out)
 }
