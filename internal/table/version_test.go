@@ -3,6 +3,8 @@ package table
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +112,41 @@ func TestASerialStandsForOneContentAndNeverGoesBack(t *testing.T) {
 			t.Errorf("seed %d: revision %d is transferred of %d, though all is quiet", seed, state.Version().Revision, state.Revision)
 		}
 	}
+}
+
+// Ticks come from another goroutine than changes, and between any two of its steps.
+func TestASerialStandsForOneContentWhileOthersSettle(t *testing.T) {
+	var table Table
+	table.Open(Empty(0), noon)
+	var ms atomic.Int64
+	now := func() time.Time { return at(int(ms.Add(1))) }
+	var told sync.Map // revisions by serial
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	for range 3 {
+		running.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				table.Settle(now())
+				version := table.Load().Version()
+				if was, known := told.LoadOrStore(version.Serial(), version.Revision); known && was != version.Revision {
+					t.Errorf("serial %d stands for revision %d, and for %d", version.Serial(), was, version.Revision)
+					return
+				}
+			}
+		})
+	}
+	for range 20_000 {
+		d := table.Load().Edit()
+		d.Define(service.Name{Namespace: "n", Service: "s"}, &service.Definition{})
+		table.Publish(now(), d)
+	}
+	close(stop)
+	running.Wait()
 }
 
 func TestSecondsGoOnWhereTheClockIsSetBack(t *testing.T) {
