@@ -15,6 +15,7 @@ import (
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/disk"
+	"github.com/coredns-registry/registry/internal/tuning"
 )
 
 // endpoint is a table with the server that feeds it. It lives as long as a server block
@@ -103,7 +104,7 @@ func (e *endpoint) run() {
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
 	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
 	e.running.Go(func() { every(ctx, access.LookEvery, e.server.FlushLog) })
-	e.running.Go(func() { holdStack(ctx) })
+	e.running.Go(func() { tuning.HoldStack(ctx) })
 	e.running.Go(func() {
 		var s shadows
 		every(ctx, warnEvery, func() { s.look(e.registry.State()) })

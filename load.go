@@ -7,6 +7,7 @@ import (
 
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/internal/tuning"
 )
 
 // revisionsApart is by how much a loaded table's revisions are ahead of the store's. An
@@ -26,7 +27,7 @@ func (r *Registry) stopLoading() { r.stopped.Store(true) }
 // load fills the table from the store. Until it returns the registry answers nothing.
 // Leases begin anew at their full length: who could not be heard has missed nothing.
 func (r *Registry) load() error {
-	defer collectLess(growthWhileLoading)()
+	defer tuning.WhileLoading()()
 	var b table.Builder
 	began := r.now()
 	said, objects := began, 0

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/tuning"
 
 	"github.com/coredns/caddy"
 )
@@ -135,7 +136,7 @@ func (o *endpoints) drop(match func(*holder) bool) error {
 func (o *endpoints) paceCollector() {
 	switch {
 	case len(o.byListen) > 0 && o.collectUsually == nil:
-		o.collectUsually = collectLessWhileOpen()
+		o.collectUsually = tuning.WhileOpen()
 	case len(o.byListen) == 0 && o.collectUsually != nil:
 		o.collectUsually()
 		o.collectUsually = nil

@@ -1,4 +1,4 @@
-package registry
+package tuning
 
 import (
 	"context"
@@ -35,8 +35,8 @@ const (
 	stackSharers = 40
 )
 
-// holdStack waits for the context to end, with a lot on its stack.
-func holdStack(ctx context.Context) {
+// HoldStack waits for the context to end, with a lot on its stack.
+func HoldStack(ctx context.Context) {
 	deepen(stackSharers+runtime.GOMAXPROCS(0), func() { <-ctx.Done() })
 }
 

@@ -1,4 +1,6 @@
-package registry
+// Package tuning tells the Go runtime of the process what it cannot know of a registry: how
+// much of its memory stays, and how much stack a query takes. Nothing depends on it but speed.
+package tuning
 
 import (
 	"os"
@@ -19,6 +21,10 @@ const (
 	growthWhileLoading = 400
 )
 
+// WhileLoading has garbage collected less often while a store is read, until what it returns
+// is called. Many may be read at once.
+func WhileLoading() (end func()) { return collectLess(growthWhileLoading) }
+
 // collectLess has the heap grow by so many percent until what it returns is called. It leaves
 // alone what is more already: the operator's will, or that of somebody else here, who ends it.
 func collectLess(growth int) (end func()) {
@@ -32,9 +38,9 @@ func collectLess(growth int) (end func()) {
 	return func() {}
 }
 
-// collectLessWhileOpen is for as long as there is a table; it is nobody's but the operator's who
-// has said something.
-func collectLessWhileOpen() (end func()) {
+// WhileOpen has garbage collected less often while there is a table, until what it returns is
+// called. It does nothing where the operator has set GOGC.
+func WhileOpen() (end func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
