@@ -14,6 +14,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
 
+	"github.com/coredns-registry/registry/internal/testkit"
+
 	"github.com/miekg/dns"
 )
 
@@ -106,9 +108,9 @@ func TestEveryChainOfAliasesThroughTheServerEnds(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			w := newWorld(t, Config{Zones: []string{"cluster.local."}})
-			w.load("prod/web/web-1 192.0.2.7")
+			w.Load("prod/web/web-1 192.0.2.7")
 			other := newHandler(&Config{Zones: []string{"example.org."}, TTL: defaultTTL}, nil)
-			other.registry.Store(w.registry)
+			other.registry.Store(w.Engine)
 			server := &itself{handlers: map[string]plugin.Handler{"cluster.local.": w.handler, "example.org.": other}}
 			w.handler.upstream, other.upstream = server, server
 			file := aliasesOfFile{upstream: server, aliases: make(map[string]string)}
@@ -118,7 +120,7 @@ func TestEveryChainOfAliasesThroughTheServerEnds(t *testing.T) {
 				case "file":
 					file.aliases[fields[1]+"."] = fields[2] + "."
 				default:
-					w.load("service prod/" + fields[0] + " externalName " + fields[1])
+					w.Load("service prod/" + fields[0] + " externalName " + fields[1])
 				}
 			}
 			q := request.Request{W: &test.ResponseWriter{}, Req: new(dns.Msg).SetQuestion(tc.asked, dns.TypeA)}
@@ -152,7 +154,7 @@ func long(n int) (chain string) {
 // Who asked has gone: nobody is asked for him any more, and it is not said that there is nothing.
 func TestTheEndOfTheContextEndsAChain(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	server := &itself{}
 	w.handler.upstream = server
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +193,7 @@ func TestWhatNobodyBehindKnowsIsOursToDeny(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			w := newWorld(t, Config{Fall: fall.Root})
-			w.load("service prod/out externalName www.example.net\nservice prod/in externalName gone.prod.svc.cluster.local")
+			w.Load("service prod/out externalName www.example.net\nservice prod/in externalName gone.prod.svc.cluster.local")
 			w.handler.Next = tc.next
 			w.handler.upstream = &itself{handlers: map[string]plugin.Handler{".": w.handler}}
 			answered := func(name, want string) {
@@ -201,7 +203,7 @@ func TestWhatNobodyBehindKnowsIsOursToDeny(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if lines, want := summary(got), wanted(t, want); !slices.Equal(lines, want) {
+				if lines, want := testkit.Summary(got), wanted(t, want); !slices.Equal(lines, want) {
 					t.Errorf("%s: got %q, want %q", name, lines, want)
 				}
 			}

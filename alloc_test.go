@@ -27,7 +27,7 @@ import (
 func TestHotPathKeepsItsAllocationBudget(t *testing.T) {
 	w := newWorld(t, Config{})
 	for n := range 3 {
-		w.load(fmt.Sprintf("prod/web/web-%d 192.0.2.%d http:80/tcp lease=30", n, n+1))
+		w.Load(fmt.Sprintf("prod/web/web-%d 192.0.2.%d http:80/tcp lease=30", n, n+1))
 	}
 	for _, tc := range []struct {
 		name    string

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/httpapi"
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -20,7 +20,7 @@ import (
 // api is the registry as the endpoint sees it: the table, and the server blocks that
 // answer DNS from it.
 type api struct {
-	*Registry
+	*engine.Engine
 	blocks *blocks
 	kept   store.Store // nil where the table is in memory
 }
@@ -62,9 +62,6 @@ func (a *api) Store() string {
 	return "memory"
 }
 
-// StoreFailing reports whether the store could not keep the last change that it was given.
-func (a *api) StoreFailing() bool { return a.Registry.store.failing.Load() }
-
 // Snapshot writes a copy of the store.
 func (a *api) Snapshot(w io.Writer) error {
 	switch {
@@ -74,39 +71,6 @@ func (a *api) Snapshot(w io.Writer) error {
 		return service.ErrNotLoaded
 	}
 	return a.kept.Snapshot(w)
-}
-
-// Evictions says what the eviction budget holds back.
-func (a *api) Evictions() httpapi.Evictions {
-	rule := a.rules.Load().evictionRule()
-	e := httpapi.Evictions{
-		Percent: rule.Percent,
-		Floor:   rule.Floor,
-		Span:    rule.Span,
-	}
-	if state := a.State(); state != nil {
-		e.Leased = state.Leases().Len()
-	}
-	// Each is there only with the other, whichever has just been changed.
-	since, held := a.evictions.since.Load(), a.evictions.held.Load()
-	if since != nil && held > 0 {
-		e.Held, e.Since = int(held), *since
-		by := a.heldServices(heldFor)
-		e.Services, e.HeldServices = by.most, by.all
-	}
-	return e
-}
-
-// Differs reports whether the object of a Register or Define is otherwise in the snapshot
-// than the change would have it.
-func (a *api) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
-	if c.Op == service.Define {
-		view := s.Service(c.ID.Name)
-		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
-	}
-	was := s.Instance(c.ID)
-	is := (&transaction{by: by, rules: a.rules.Load()}).resolve(c, was)
-	return was == nil || !was.Says(&is)
 }
 
 // Version is the version of the module that the binary was built with.

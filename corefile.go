@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/answer"
+	"github.com/coredns-registry/registry/internal/engine"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -173,8 +174,8 @@ func parseAdmit(config *Config, args []string) error {
 }
 
 func parseLimit(config *Config, args []string) error {
-	if new(Limits).of(args[0]) == nil {
-		return fmt.Errorf("%q is no kind of limit: it is one of %s", args[0], limitKinds)
+	if new(engine.Limits).Of(args[0]) == nil {
+		return fmt.Errorf("%q is no kind of limit: it is one of %s", args[0], engine.LimitKinds)
 	}
 	n, err := strconv.ParseUint(args[1], 10, 31)
 	if err != nil {
@@ -216,7 +217,7 @@ func parseLease(config *Config, args []string) error {
 	if len(args) == 2 {
 		return fmt.Errorf("has a MIN and no MAX: write DEFAULT, or DEFAULT MIN MAX")
 	}
-	leases := defaultLeases
+	leases := engine.DefaultRules.Leases
 	into := []*time.Duration{&leases.Default, &leases.Min, &leases.Max}
 	for i, arg := range args {
 		d, err := parseSeconds(arg, shortestLease, longestLease)
@@ -248,7 +249,7 @@ func parseSeconds(s string, least, most time.Duration) (time.Duration, error) {
 }
 
 func parseEviction(config *Config, args []string) error {
-	eviction := defaultEviction
+	eviction := engine.DefaultRules.Eviction
 	percent, err := strconv.ParseUint(strings.TrimSuffix(args[0], "%"), 10, 8)
 	if err != nil || percent > 100 {
 		return fmt.Errorf("%q is no percentage: it is 0 to 100", args[0])

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
@@ -23,7 +24,7 @@ import (
 type endpoint struct {
 	listen   string
 	dir      string // of its store; empty where the table is in memory
-	registry *Registry
+	registry *engine.Engine
 	server   *httpapi.Server
 	cancel   func()         // ends what is running
 	running  sync.WaitGroup // goroutines of the endpoint
@@ -57,7 +58,7 @@ func openEndpoint(config *Config, guard *access.Guard, connections *access.Conne
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the registration endpoint: %w", err), closeStore(in))
 	}
-	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: newRegistry(config.Listen, time.Now, in)}
+	e := &endpoint{listen: config.Listen, dir: config.Dir, registry: engine.New(config.Listen, time.Now, in, log)}
 	e.guard.Store(guard)
 	e.server = httpapi.New(&api{e.registry, &e.blocks, in}, httpapi.Options{
 		TLS:         e.tls(),
@@ -119,11 +120,11 @@ const storeWithin = 800 * time.Millisecond
 // is: what was not acknowledged may be lost.
 func (e *endpoint) stop() error {
 	e.cancel()
-	e.registry.stopLoading()
+	e.registry.StopLoading()
 	stopped := make(chan error, 1)
 	go func() {
 		e.running.Wait()
-		stopped <- e.registry.close()
+		stopped <- e.registry.Close()
 	}()
 	select {
 	case err := <-stopped:
@@ -141,7 +142,7 @@ const patience = 2 * time.Second
 // it could answer.
 func (e *endpoint) load(reload bool) error {
 	loaded := make(chan error, 1)
-	e.running.Go(func() { loaded <- e.registry.load() })
+	e.running.Go(func() { loaded <- e.registry.Load() })
 	if reload {
 		return <-loaded
 	}
@@ -151,7 +152,7 @@ func (e *endpoint) load(reload bool) error {
 	case <-time.After(patience):
 	}
 	go func() {
-		if err := <-loaded; err != nil && !errors.Is(err, errStopped) {
+		if err := <-loaded; err != nil && !errors.Is(err, engine.ErrStopped) {
 			log.Fatal(err)
 		}
 	}()

@@ -144,7 +144,7 @@ func (a *api) present(i *table.Instance) string {
 	if !leased {
 		return fmt.Sprintf("it is %s and static", i.Status)
 	}
-	left := at.Sub(a.clock.Now())
+	left := at.Sub(a.Now())
 	if left < 0 {
 		return fmt.Sprintf("it is %s and its lease has ended %s ago: %s", i.Status, (-left).Round(time.Millisecond), a.whyHeld(i))
 	}
@@ -158,7 +158,7 @@ func (a *api) whyHeld(i *table.Instance) string {
 		return "it is about to leave"
 	}
 	return fmt.Sprintf("it is held back, since too many fell due at once. Of its service %d are held back and %d have left in %s; its turn comes, or a heartbeat saves it",
-		held, lost, a.rules.Load().Leases.Default)
+		held, lost, a.Rules().Leases.Default)
 }
 
 // overTCP stands in for the writer of a question that nobody asked over the network.

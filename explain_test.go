@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/httpapi"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
@@ -39,12 +42,6 @@ func readable(names ...string) func(service.Name) bool {
 	return func(n service.Name) bool { return slices.Contains(names, n.Namespace+"/"+n.Service) }
 }
 
-func (w *world) api() *api {
-	a := &api{Registry: w.registry, blocks: &blocks{}}
-	a.blocks.set([]*Handler{w.handler})
-	return a
-}
-
 const secrets = `
 	prod/web/web-1 192.0.2.7 http:80/tcp
 	prod/web/web-2 192.0.2.8 http:80/tcp status=down
@@ -67,7 +64,7 @@ const secrets = `
 
 func TestAnExplanationHasWhatMayBeRead(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(secrets)
+	w.Load(secrets)
 	a := w.api()
 	web := readable("prod/web", "prod/away", "prod/nowhere", "prod/near", "prod/through", "prod/todark", "prod/tonone", "prod/toaddr", "prod/tonoaddr")
 	for _, tc := range []struct {
@@ -127,7 +124,7 @@ func TestAnExplanationHasWhatMayBeRead(t *testing.T) {
 // Whoever may read everything is told what DNS answers, all of it.
 func TestAnExplanationForWhoMayReadAllIsTheAnswer(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(secrets)
+	w.Load(secrets)
 	a := w.api()
 	for _, name := range []string{"web.prod", "secret.prod", "none.prod", "away.prod", "nowhere.prod", "near.prod", "through.prod", "todark.prod", "tonone.prod", "toaddr.prod", "tonoaddr.prod",
 		"vip.prod", "prod", "dark", "none"} {
@@ -139,7 +136,7 @@ func TestAnExplanationForWhoMayReadAllIsTheAnswer(t *testing.T) {
 }
 
 func (w *world) explainsAll(a *api, name string) {
-	w.t.Helper()
+	w.T.Helper()
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypePTR, dns.TypeTXT} {
 		m := w.ask(name, qtype)
 		e, ok := a.Explain(name, qtype, everything)
@@ -147,7 +144,7 @@ func (w *world) explainsAll(a *api, name string) {
 		answer := a.texts(m.Answer, everything)
 		slices.Sort(answer)
 		if !ok || e.Rcode != dns.RcodeToString[m.Rcode] || !slices.Equal(e.Answer, answer) || len(e.Authority) != len(m.Ns) || len(e.Additional) != len(m.Extra) {
-			w.t.Errorf("%s %s: got %+v, DNS answers\n%v", name, dns.TypeToString[qtype], e, m)
+			w.T.Errorf("%s %s: got %+v, DNS answers\n%v", name, dns.TypeToString[qtype], e, m)
 		}
 	}
 }
@@ -155,12 +152,12 @@ func (w *world) explainsAll(a *api, name string) {
 // The block that has an alias follows it in its own zones, be there a narrower zone elsewhere.
 func TestAnExplanationHidesAServiceInEveryZone(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(secrets)
+	w.Load(secrets)
 	a := w.api()
 	narrow := newHandler(&Config{Zones: []string{"prod.svc.cluster.local."}, TTL: defaultTTL}, []netip.Addr{netip.MustParseAddr("192.0.2.53")})
-	narrow.registry.Store(w.registry)
+	narrow.registry.Store(w.Engine)
 	a.blocks.set([]*Handler{w.handler, narrow})
-	w.load("service dev/away externalName secret.prod.svc.cluster.local")
+	w.Load("service dev/away externalName secret.prod.svc.cluster.local")
 	may := readable("dev/away", "prod/web")
 	if got, want := explained(a.Explain("away.dev.svc.cluster.local.", dns.TypeA, may)), "alias NOERROR\naway.dev CNAME secret.prod"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -174,8 +171,8 @@ func TestAnExplanationHidesAServiceInEveryZone(t *testing.T) {
 
 // What may not be read is forbidden before the table is loaded too, as it is afterwards.
 func TestAnExplanationBeforeTheTableIsLoaded(t *testing.T) {
-	w := newShelved(t, Config{}, newShelf(t))
-	w.use(w.open())
+	w := newWorldOn(t, Config{}, testkit.NewStore(t))
+	w.Use(w.Open())
 	a := w.api()
 	a.blocks.set([]*Handler{w.handler})
 	may := readable("prod/web")
@@ -186,6 +183,30 @@ func TestAnExplanationBeforeTheTableIsLoaded(t *testing.T) {
 	} {
 		if got := explained(a.Explain(name, dns.TypeA, may)); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestHeldBackIsExplained(t *testing.T) {
+	w := newWorld(t, Config{Shared: Shared{Eviction: &engine.Eviction{Percent: 20, Floor: 10}}})
+	for n := range 20 {
+		w.Load(fmt.Sprintf("prod/web/i%d 192.0.2.%d lease=10", n, n))
+	}
+	w.Pass(12 * time.Second)
+	e, _ := w.api().Explain("web.prod.svc.cluster.local.", dns.TypeA, everything)
+	if len(e.Instances) != 15 {
+		t.Fatalf("%d instances are explained, want the 15 that are held back", len(e.Instances))
+	}
+	for _, i := range e.Instances {
+		if !i.Answered || !strings.Contains(i.Reason, "ended 2s ago: it is held back, since too many fell due at once. Of its service 15 are held back and 5 have left in 30s") {
+			t.Errorf("%s: answered %v, %q", i.ID, i.Answered, i.Reason)
+		}
+		w.Must(w.Engine.Renew(testkit.Anyone, i.ID, service.Precondition{}))
+	}
+	e, _ = w.api().Explain("web.prod.svc.cluster.local.", dns.TypeA, everything)
+	for _, i := range e.Instances {
+		if !i.Answered || strings.Contains(i.Reason, "held back") {
+			t.Errorf("%s, renewed: answered %v, %q", i.ID, i.Answered, i.Reason)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestMessagesAreMadeToFitBehindPluginsThatMayAddToThem(t *testing.T) {
 // What others answer in the server block is theirs.
 func TestOnlyMessagesOfOursAreMadeToFit(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	w.handler.fits.Store(true)
 	theirs := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 		m := new(dns.Msg).SetReply(r)
@@ -101,7 +101,7 @@ func TestOnlyMessagesOfOursAreMadeToFit(t *testing.T) {
 // A writer that makes messages fit does not keep answers from going out in wire form.
 func TestTheWriterThatMakesMessagesFitLetsTheWireFormPass(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	w.handler.fits.Store(true)
 	f := &front{w.handler, w.handler}
 	client, question := newClient("udp"), ask("web", dns.TypeA)

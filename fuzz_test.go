@@ -26,7 +26,7 @@ func FuzzServeDNS(f *testing.F) {
 		f.Add(must(m.Pack())(f), false)
 	}
 	w := newWorld(f, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	w.handler.upstream = nobody{}
 	f.Fuzz(func(t *testing.T, packed []byte, tcp bool) {
 		m := new(dns.Msg)
@@ -34,7 +34,7 @@ func FuzzServeDNS(f *testing.F) {
 			t.Skip() // the server drops it before any plugin
 		}
 		w := *w
-		w.t = t
+		w.T = t
 		got := w.exchange(m, tcp)
 		if got == nil {
 			return

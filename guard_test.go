@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/engine"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -260,7 +261,7 @@ func TestSettingsOfAFailingReloadAreNeverInForce(t *testing.T) {
 	check := func(when string, instances int, token string) {
 		t.Helper()
 		e := o.byListen["127.0.0.1:0"]
-		if got := e.registry.rules.Load().Limits.Instances; got != instances {
+		if got := e.registry.Rules().Limits.Instances; got != instances {
 			t.Errorf("%s: %d instances are allowed, want %d", when, got, instances)
 		}
 		for _, known := range []string{"secret", "other", ""} {
@@ -352,7 +353,7 @@ func auditFiles(t testing.TB, want int) {
 // in metrics.
 func TestFilesThatFailAreCounted(t *testing.T) {
 	files := newCredentials(t)
-	e := &endpoint{listen: "192.0.2.1:8053", registry: newRegistry("192.0.2.1:8053", time.Now, nil)}
+	e := &endpoint{listen: "192.0.2.1:8053", registry: engine.New("192.0.2.1:8053", time.Now, nil, log)}
 	config := files.config(t, "listen "+e.listen+"\ntls PAIR PAIR\ntokens TOKENS")
 	guard, err := openGuard(config.Listen, &config.Shared)
 	if err != nil {
@@ -360,7 +361,7 @@ func TestFilesThatFailAreCounted(t *testing.T) {
 	}
 	defer closeGuard(guard)
 	e.guard.Store(guard)
-	plain := &endpoint{listen: "127.0.0.1:8053", registry: newRegistry("127.0.0.1:8053", time.Now, nil)}
+	plain := &endpoint{listen: "127.0.0.1:8053", registry: engine.New("127.0.0.1:8053", time.Now, nil, log)}
 	plain.guard.Store(access.NewGuard(access.Rules{}))
 	for _, e := range []*endpoint{e, plain} {
 		open.add(e)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/coredns-registry/registry/internal/answer"
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 
@@ -27,7 +28,7 @@ type Handler struct {
 	ttl          uint32
 	transferMost int // records of one name and type in a transfer; 0 is all
 	zones        []*answer.Zone
-	registry     atomic.Pointer[Registry]
+	registry     atomic.Pointer[engine.Engine]
 	upstream     upstreamer
 	answers      answerCounts
 	fits         atomic.Bool // whether messages are made to fit after other plugins, see front
@@ -96,7 +97,7 @@ func (h *Handler) state() *table.State {
 }
 
 // now returns the time on the clock of leases. There must be a state.
-func (h *Handler) now() lease.Time { return h.registry.Load().clock.Now() }
+func (h *Handler) now() lease.Time { return h.registry.Load().Now() }
 
 // zoneOf returns the most specific of our zones that a name is in, nil if there is none.
 func (h *Handler) zoneOf(name string) *answer.Zone {

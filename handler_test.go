@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/coredns-registry/registry/internal/testkit"
 )
 
 const aWorld = `
@@ -149,43 +151,18 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			w := newWorld(t, Config{})
-			w.load(aWorld)
+			w.Load(aWorld)
 			w.handler.upstream = nobody{}
 			name := tc.name
 			if !strings.HasSuffix(name, ".") {
 				name += "." + origin
 			}
 			m := w.ask(name, dns.StringToType[tc.qtype])
-			if got, want := summary(m), wanted(t, tc.want); !slices.Equal(got, want) {
+			if got, want := testkit.Summary(m), wanted(t, tc.want); !slices.Equal(got, want) {
 				t.Errorf("%s %s:\ngot  %s\nwant %s", tc.qtype, tc.name, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 			}
 		})
 	}
-}
-
-// summary writes a message as sorted lines: its code unless it is NOERROR, and its
-// records without class and TTL.
-func summary(m *dns.Msg) []string {
-	if m == nil {
-		return []string{"NEXT"}
-	}
-	var lines []string
-	add := func(prefix string, rrs []dns.RR) {
-		for _, rr := range rrs {
-			fields := strings.SplitN(rr.String(), "\t", 5)
-			lines = append(lines, prefix+fields[0]+" "+fields[3]+" "+fields[4])
-		}
-	}
-	add("", m.Answer)
-	add("+", m.Extra)
-	if m.Rcode != dns.RcodeSuccess {
-		lines = append(lines, dns.RcodeToString[m.Rcode])
-	}
-	for _, rr := range m.Ns {
-		lines = append(lines, dns.TypeToString[rr.Header().Rrtype])
-	}
-	slices.Sort(lines)
-	return lines
 }
 
 // wanted reads what a row wants into the form of summary.
@@ -231,8 +208,8 @@ func TestTTLNeverPassesTheEndOfALease(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			w := newWorld(t, Config{})
-			w.load("prod/web/a 192.0.2.1 http:80/tcp " + tc.lease + "\nprod/web/b 192.0.2.2 http:80/tcp lease=0")
-			w.pass(tc.passed)
+			w.Load("prod/web/a 192.0.2.1 http:80/tcp " + tc.lease + "\nprod/web/b 192.0.2.2 http:80/tcp lease=0")
+			w.Pass(tc.passed)
 			for name, qtype := range map[string]uint16{
 				"web.prod.svc.cluster.local.":            dns.TypeA,
 				"_http._tcp.web.prod.svc.cluster.local.": dns.TypeSRV,

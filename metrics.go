@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"time"
-
 	"github.com/coredns-registry/registry/internal/answer"
 	"github.com/coredns-registry/registry/service"
 
@@ -16,22 +14,8 @@ const subsystem = "registry"
 
 // What is counted as it happens. Each table has the address of its endpoint as a label.
 var (
-	registrations = newCounter("registrations_total", "Registrations that put an instance there or changed it.", "endpoint")
-	renewals      = newCounter("renewals_total", "Leases renewed, by heartbeat or by the same registration again.", "endpoint")
-	deregistered  = newCounter("deregistrations_total", "Instances taken away by request.", "endpoint")
-	expiries      = newCounter("expiries_total", "Instances dropped because their lease ended.", "endpoint")
 	answersTotal  = newCounter("answers_total", "Questions answered, by what there was to say: found, nodata, noname, alias, notready.", "zone", "outcome")
 	requestsTotal = newCounter("endpoint_requests_total", "Requests to the registration endpoint.", "endpoint", "route", "code")
-
-	storeFailures = newCounter("store_failures_total", "Commits that the store could not keep.", "endpoint")
-
-	programming = promauto.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: plugin.Namespace,
-		Subsystem: subsystem,
-		Name:      "programming_duration_seconds",
-		Help:      "Time from the arrival of a registration to the moment DNS can answer it.",
-		Buckets:   prometheus.ExponentialBuckets(0.00001, 4, 10), // 10 µs to 2.6 s
-	}, []string{"endpoint"})
 
 	requestDuration = promauto.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: plugin.Namespace,
@@ -63,6 +47,9 @@ var (
 	describeHeld      = describe("evictions_held", "Instances that stay although their lease has ended, because too many fell due at once.", "endpoint")
 )
 
+// heldByService is how many services have a series of instances that are held back.
+const heldByService = 10
+
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, subsystem, name), help, labels, nil)
 }
@@ -90,13 +77,10 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, e := range open.all() {
 		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
-		held := e.registry.evictions.held.Load()
-		gauge(describeHeld, float64(held), e.listen)
-		if held > 0 {
-			most := e.registry.heldServices(heldFor).most
-			for _, of := range most[:min(len(most), heldInLog)] {
-				gauge(describeHeldBy, float64(of.Held), e.listen, of.Namespace, of.Service)
-			}
+		evictions := e.registry.Evictions()
+		gauge(describeHeld, float64(evictions.Held), e.listen)
+		for _, of := range evictions.Services[:min(len(evictions.Services), heldByService)] {
+			gauge(describeHeldBy, float64(of.Held), e.listen, of.Namespace, of.Service)
 		}
 		guard, failing := e.guard.Load(), 0.0
 		if guard.Failing() != nil {
@@ -117,33 +101,6 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 			gauge(describeInstances, float64(n.Draining), e.listen, n.Name, service.Draining.String())
 			gauge(describeInstances, float64(n.Down), e.listen, n.Name, service.Down.String())
 		}
-	}
-}
-
-// tableMetrics are the counters of one table.
-type tableMetrics struct {
-	registrations, renewals, deregistered, expiries, storeFailures prometheus.Counter
-	programming                                                    prometheus.Observer
-}
-
-func newTableMetrics(endpoint string) *tableMetrics {
-	return &tableMetrics{
-		registrations: registrations.WithLabelValues(endpoint),
-		renewals:      renewals.WithLabelValues(endpoint),
-		deregistered:  deregistered.WithLabelValues(endpoint),
-		expiries:      expiries.WithLabelValues(endpoint),
-		storeFailures: storeFailures.WithLabelValues(endpoint),
-		programming:   programming.WithLabelValues(endpoint),
-	}
-}
-
-// applied counts a transaction that has been published.
-func (m *tableMetrics) applied(t *transaction, took time.Duration) {
-	m.registrations.Add(float64(t.registrations))
-	m.renewals.Add(float64(len(t.renewed)))
-	m.deregistered.Add(float64(t.deregistrations))
-	if t.registrations > 0 {
-		m.programming.Observe(took.Seconds())
 	}
 }
 

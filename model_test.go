@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
@@ -20,11 +22,11 @@ import (
 // model plays at random on a registry and on its twin, in a world so small that what is
 // asked for is often there already, or gone.
 type model struct {
-	*shelved
+	*world
 	*rand.Rand
 	twin   *twin
-	leases LeaseRange
-	limits Limits
+	leases engine.LeaseRange
+	limits engine.Limits
 	seed   uint64
 
 	trouble  bool                // whether the store may fail
@@ -35,7 +37,7 @@ type model struct {
 
 // twinCallers come in turn: three who have a name, one who administrates, and one at an
 // endpoint that asks for none.
-var twinCallers = []service.Caller{{Name: "a"}, {Name: "b"}, {Name: "c"}, root, anyone}
+var twinCallers = []service.Caller{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "root", Admin: true}, testkit.Anyone}
 
 var (
 	twinNames = []service.Name{{Namespace: "prod", Service: "web"}, {Namespace: "prod", Service: "db"}, {Namespace: "test", Service: "web"}}
@@ -63,9 +65,9 @@ func TestModel(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			for seed := range tc.seeds {
-				var s *shelf
+				var s *testkit.Store
 				if tc.stored {
-					s = newShelf(t)
+					s = testkit.NewStore(t)
 				}
 				random := rand.New(rand.NewPCG(seed, 11))
 				shared := Shared{Limits: map[string]int{
@@ -75,10 +77,10 @@ func TestModel(t *testing.T) {
 					"instances-per-service": random.IntN(4),
 				}}
 				m := &model{
-					shelved:  newShelved(t, Config{Shared: shared}, s),
+					world:    newWorldOn(t, Config{Shared: shared}, s),
 					Rand:     random,
 					twin:     newTwin(),
-					leases:   defaultLeases,
+					leases:   engine.DefaultRules.Leases,
 					limits:   shared.rules().Limits,
 					seed:     seed,
 					doubtful: make(map[service.ID]bool),
@@ -118,16 +120,16 @@ func (m *model) step() {
 		m.elapse(time.Duration(m.IntN(4000)) * time.Millisecond)
 	case n == 17:
 		d := time.Duration(501+m.IntN(100_000)) * time.Millisecond
-		m.at.Add(int64(d))
+		m.Jump(d)
 		m.twin.pause(d)
 		m.tick()
 	case n == 18 && m.trouble:
-		m.shelf.setEach([]func() fate{nil, nil,
-			func() fate { return refused },
-			func() fate { return keptMute },
-			func() fate { return fate(m.IntN(3)) },
+		m.Store.SetEach([]func() testkit.Fate{nil, nil,
+			func() testkit.Fate { return testkit.Refuse },
+			func() testkit.Fate { return testkit.KeepAndRefuse },
+			func() testkit.Fate { return testkit.Fate(m.IntN(3)) },
 		}[m.IntN(5)])
-	case n == 19 && m.shelf != nil && m.IntN(2) == 0:
+	case n == 19 && m.Store != nil && m.IntN(2) == 0:
 		m.restartAtRandom()
 	}
 }
@@ -225,16 +227,16 @@ func (m *model) definition() *service.Definition {
 // play makes a transaction, and has the twin make it too where it was made.
 func (m *model) play(changes []service.Change) {
 	next, by := m.twin.clone(), m.caller()
-	want := next.apply(by, m.now(), m.leases, m.limits, changes)
+	want := next.apply(by, m.Now(), m.leases, m.limits, changes)
 	var faulty []int
 	for n, err := range want.faults {
 		if err != nil {
 			faulty = append(faulty, n)
 		}
 	}
-	before := m.registry.State()
-	results, revision, err := m.registry.Apply(by, changes, m.now())
-	after := m.registry.State()
+	before := m.Engine.State()
+	results, revision, err := m.Engine.Apply(by, changes, m.Now())
+	after := m.Engine.State()
 
 	var invalid *service.Invalid
 	switch {
@@ -243,43 +245,43 @@ func (m *model) play(changes []service.Change) {
 		for _, f := range invalid.Faults {
 			got = append(got, f.Change)
 			if want := want.faults[f.Change]; f.Err != want && want != errTwin {
-				m.t.Errorf("change %d of %+v: got %v, want %v", f.Change, changes, f, want)
+				m.T.Errorf("change %d of %+v: got %v, want %v", f.Change, changes, f, want)
 			}
 		}
 		if !slices.Equal(slices.Compact(got), faulty) || after != before {
-			m.t.Errorf("%+v: faults %v, want in %v; the table has changed: %v", changes, invalid, faulty, after != before)
+			m.T.Errorf("%+v: faults %v, want in %v; the table has changed: %v", changes, invalid, faulty, after != before)
 		}
 		return
 	case errors.Is(err, service.ErrNotKept):
 		if !m.trouble || want.events == 0 || after != before {
-			m.t.Errorf("%+v: got %v, and there are %d changes", changes, err, want.events)
+			m.T.Errorf("%+v: got %v, and there are %d changes", changes, err, want.events)
 		}
 		// Nothing is changed; but who sent a heartbeat was heard.
 		for _, id := range want.renewed {
 			if i, ok := m.twin.instances[id]; ok {
-				i.deadline = m.now().Add(i.Lease.Duration())
+				i.deadline = m.Now().Add(i.Lease.Duration())
 				m.twin.instances[id] = i
 			}
 		}
 		maps.Copy(m.doubtful, want.changed)
 		return
 	case err != nil:
-		m.t.Errorf("%+v: %v", changes, err)
+		m.T.Errorf("%+v: %v", changes, err)
 		return
 	}
 	m.twin = next
 	if len(results) != len(changes) || revision != after.Revision || revision != before.Revision+min(1, uint64(want.events)) {
-		m.t.Errorf("%+v: %d results, revision %d, the table's %d after %d, want %d events", changes, len(results), revision, after.Revision, before.Revision, want.events)
+		m.T.Errorf("%+v: %d results, revision %d, the table's %d after %d, want %d events", changes, len(results), revision, after.Revision, before.Revision, want.events)
 	}
-	if want.events > 0 && m.shelf != nil {
-		m.same() // what is acknowledged is in the store, and with it what was owed
+	if want.events > 0 && m.Store != nil {
+		m.Same() // what is acknowledged is in the store, and with it what was owed
 		clear(m.doubtful)
 	}
 }
 
 func (m *model) heartbeat(id service.ID) {
 	by := m.caller()
-	err := m.registry.Renew(by, id, service.Precondition{})
+	err := m.Engine.Renew(by, id, service.Precondition{})
 	i, known := m.twin.instances[id]
 	var want error
 	switch {
@@ -289,80 +291,80 @@ func (m *model) heartbeat(id service.ID) {
 		want = service.ErrNotOwner
 	}
 	if !errors.Is(err, want) {
-		m.t.Errorf("heartbeat of %s, %+v, by %q: got %v, want %v", id, i, by.Name, err, want)
+		m.T.Errorf("heartbeat of %s, %+v, by %q: got %v, want %v", id, i, by.Name, err, want)
 	}
 	if want == nil {
-		i.deadline = m.now().Add(i.Lease.Duration())
+		i.deadline = m.Now().Add(i.Lease.Duration())
 		m.twin.instances[id] = i
 	}
 }
 
 // elapse lets time pass as it does while the process runs.
 func (m *model) elapse(d time.Duration) {
-	for end := m.now().Add(d); m.now().Before(end); {
-		m.at.Add(int64(min(lease.TickEvery, end.Sub(m.now()))))
+	for end := m.Now().Add(d); m.Now().Before(end); {
+		m.Jump(min(lease.TickEvery, end.Sub(m.Now())))
 		m.tick()
 	}
 }
 
 func (m *model) tick() {
-	for _, id := range m.twin.expire(m.now()) {
+	for _, id := range m.twin.expire(m.Now()) {
 		m.doubtful[id] = true
 	}
-	m.registry.Expire()
-	m.registry.Settle()
+	m.Engine.Expire()
+	m.Engine.Settle()
 }
 
 // restartAtRandom opens another registry on the store, in the peace of a shutdown or in the
 // middle of everything.
 func (m *model) restartAtRandom() {
 	if !m.trouble || m.IntN(2) == 0 {
-		m.shelf.set(kept)
+		m.Store.Set(testkit.Keep)
 		m.elapse(time.Second)
-		m.same()
+		m.Same()
 		clear(m.doubtful)
 	}
 	if m.IntN(2) == 0 {
-		if err := m.registry.close(); err != nil {
-			m.t.Error(err)
+		if err := m.Engine.Close(); err != nil {
+			m.T.Error(err)
 		}
 	}
-	m.shelf.set(kept) // a start that cannot tell the store its revision is another test's
-	m.restart()
-	m.twin.restart(m.now())
+	m.Store.Set(testkit.Keep) // a start that cannot tell the store its revision is another test's
+	m.Restart()
+	m.twin.restart(m.Now())
 	m.elapse(lease.TickEvery)
 	// What the store said that it has, it has; the rest is one or the other.
-	is := objectsOf(m.registry.State().Snapshot)
+	is := testkit.ObjectsOf(m.Engine.State().Snapshot)
 	for id := range m.doubtful {
 		delete(m.twin.instances, id)
 		if id.ID == "" {
 			delete(m.twin.definitions, id.Name)
 		}
 		if o, ok := is[id]; ok && o.Instance != nil {
-			m.twin.instances[id] = twinInstance{*o.Instance, o.RegisteredAt, m.now().Add(o.Instance.Lease.Duration() - lease.TickEvery)}
+			m.twin.instances[id] = twinInstance{*o.Instance, o.RegisteredAt, m.Now().Add(o.Instance.Lease.Duration() - lease.TickEvery)}
 		} else if ok {
 			m.twin.definitions[id.Name] = o.Definition
 		}
 	}
 	clear(m.doubtful)
-	if m.version != nil && int64(m.version.Serial()) == m.now().Unix() {
+	if m.version != nil && int64(m.version.Serial()) == m.Now().Unix() {
 		m.version = nil // two starts within a second are not told apart
 	}
-	if revision := m.registry.State().Revision; revision <= m.revision {
-		m.t.Errorf("revision %d after a restart, %d before", revision, m.revision)
+	if revision := m.Engine.State().Revision; revision <= m.revision {
+		m.T.Errorf("revision %d after a restart, %d before", revision, m.revision)
 	}
 }
 
 // compare asks all, or some, of the questions that there are.
 func (m *model) compare(all bool) {
-	state := m.registry.State()
+	state := m.Engine.State()
 	if state.Revision < m.revision {
-		m.t.Errorf("revision %d after %d", state.Revision, m.revision)
+		m.T.Errorf("revision %d after %d", state.Revision, m.revision)
 	}
 	m.revision = state.Revision
 	version := state.Version()
 	if was := m.version; was != nil && (int32(version.Serial()-was.Serial()) < 0 || (version.Revision > was.Revision) == (version.Serial() == was.Serial())) {
-		m.t.Errorf("serial %d with revision %d after %d with %d", version.Serial(), version.Revision, was.Serial(), was.Revision)
+		m.T.Errorf("serial %d with revision %d after %d with %d", version.Serial(), version.Revision, was.Serial(), was.Revision)
 	}
 	m.version = version
 	m.compareTable()
@@ -370,8 +372,8 @@ func (m *model) compare(all bool) {
 		if !all && m.IntN(2) == 0 {
 			continue
 		}
-		if ttl := m.expect(m.twin.ofService(name, false), name.String(), dns.TypeA); ttl != nil && *ttl != m.twin.ttl(name, defaultTTL, m.now()) {
-			m.t.Errorf("%s: TTL %d, want %d", name, *ttl, m.twin.ttl(name, defaultTTL, m.now()))
+		if ttl := m.expect(m.twin.ofService(name, false), name.String(), dns.TypeA); ttl != nil && *ttl != m.twin.ttl(name, defaultTTL, m.Now()) {
+			m.T.Errorf("%s: TTL %d, want %d", name, *ttl, m.twin.ttl(name, defaultTTL, m.Now()))
 		}
 		m.expect(m.twin.ofService(name, true), name.String(), dns.TypeSRV)
 		m.expect(m.twin.ofPort(name, "_http._tcp"), "_http._tcp."+name.String(), dns.TypeSRV)
@@ -385,7 +387,7 @@ func (m *model) compare(all bool) {
 	}
 	for n := range 6 {
 		if all || m.IntN(3) == 0 {
-			m.expect(m.twin.ofAddress(twinAddress(n)), reverseOf(twinAddress(n).String()), dns.TypePTR)
+			m.expect(m.twin.ofAddress(twinAddress(n)), testkit.Reverse(twinAddress(n).String()), dns.TypePTR)
 		}
 	}
 }
@@ -396,8 +398,8 @@ func (m *model) expect(want []string, name string, qtype uint16) *uint32 {
 		name += zoneOfTwin
 	}
 	got := m.ask(name, qtype)
-	if !slices.Equal(summary(got), want) {
-		m.t.Errorf("%s %s:\ngot  %q\nwant %q", name, dns.TypeToString[qtype], summary(got), want)
+	if !slices.Equal(testkit.Summary(got), want) {
+		m.T.Errorf("%s %s:\ngot  %q\nwant %q", name, dns.TypeToString[qtype], testkit.Summary(got), want)
 	}
 	if len(got.Answer) == 0 || got.Answer[0].Header().Rrtype != dns.TypeA {
 		return nil
@@ -407,33 +409,33 @@ func (m *model) expect(want []string, name string, qtype uint16) *uint32 {
 
 // compareTable holds against the twin what the API tells of.
 func (m *model) compareTable() {
-	state := m.registry.State()
+	state := m.Engine.State()
 	instances := 0
 	for i := range state.Instances() {
 		instances++
 		want, ok := m.twin.instances[i.ID()]
 		if !ok || !i.Says(&want.Instance) || !i.RegisteredAt().Equal(want.registered) {
-			m.t.Errorf("%s: got %+v registered at %s, want %+v", i.ID(), i.Said(), i.RegisteredAt(), want)
+			m.T.Errorf("%s: got %+v registered at %s, want %+v", i.ID(), i.Said(), i.RegisteredAt(), want)
 		}
-		if at := m.registry.ExpiresAt(i.Lease()); want.Lease.Static() != at.IsZero() || !want.Lease.Static() && !at.Equal(want.deadline) {
-			m.t.Errorf("%s: lasts until %s, want %s, and it is %s", i.ID(), at, want.deadline, m.now())
+		if at := m.Engine.ExpiresAt(i.Lease()); want.Lease.Static() != at.IsZero() || !want.Lease.Static() && !at.Equal(want.deadline) {
+			m.T.Errorf("%s: lasts until %s, want %s, and it is %s", i.ID(), at, want.deadline, m.Now())
 		}
 	}
 	if instances != len(m.twin.instances) {
-		m.t.Errorf("got %d instances, want %d", instances, len(m.twin.instances))
+		m.T.Errorf("got %d instances, want %d", instances, len(m.twin.instances))
 	}
 	if _, services, _ := state.Totals(); services != len(m.twin.names()) {
-		m.t.Errorf("got %d services, want %d", services, len(m.twin.names()))
+		m.T.Errorf("got %d services, want %d", services, len(m.twin.names()))
 	}
 	for _, name := range m.twin.names() {
 		view, want := state.Service(name), m.twin.definitions[name]
 		if view == nil || (view.Definition == nil) != (want == nil) || want != nil && !view.Definition.Equal(want) {
-			m.t.Errorf("%s: got %+v, want definition %+v", name, view, want)
+			m.T.Errorf("%s: got %+v, want definition %+v", name, view, want)
 		}
 	}
-	leases := m.registry.State().Leases()
+	leases := m.Engine.State().Leases()
 	if leases.Len() != m.twin.leased() || leases.Made() != leases.Len() {
-		m.t.Errorf("%d leases on the wheel of %d that were made, want %d", leases.Len(), leases.Made(), m.twin.leased())
+		m.T.Errorf("%d leases on the wheel of %d that were made, want %d", leases.Len(), leases.Made(), m.twin.leased())
 	}
 }
 

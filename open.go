@@ -177,7 +177,7 @@ func (e *endpoint) settle() {
 		rules.TTL = max(rules.TTL, held.config.TTL)
 		handlers = append(handlers, held.handler)
 	}
-	e.registry.setRules(rules)
+	e.registry.SetRules(rules)
 	e.guard.Store(first.guards[e.listen])
 	e.blocks.set(handlers)
 }

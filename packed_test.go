@@ -18,33 +18,33 @@ import (
 // samePacked holds what is sent in wire form, if it is, to the message that says the same.
 // Where chance has chosen some of the records, it must choose the same ones sooner or later.
 func (w *world) samePacked(m, want *dns.Msg) {
-	w.t.Helper()
+	w.T.Helper()
 	got := ""
 	for range 500 {
 		if got = w.packed(m); got == "" || got == canonical(want) {
 			return
 		}
 	}
-	w.t.Errorf("asked\n%v\nsent\n%s\nwant\n%s", m, got, canonical(want))
+	w.T.Errorf("asked\n%v\nsent\n%s\nwant\n%s", m, got, canonical(want))
 }
 
 // packed asks as where nobody wants to see the message, and returns what was sent in wire
 // form; nothing if it was not.
 func (w *world) packed(m *dns.Msg) string {
-	w.t.Helper()
+	w.T.Helper()
 	client := newClient("udp")
-	if _, err := w.handler.ServeDNS(w.t.Context(), client.server(m), m); err != nil {
-		w.t.Fatalf("asked %v: %v", m.Question, err)
+	if _, err := w.handler.ServeDNS(w.T.Context(), client.server(m), m); err != nil {
+		w.T.Fatalf("asked %v: %v", m.Question, err)
 	}
 	if client.sent == nil {
 		return ""
 	}
 	got := new(dns.Msg)
 	if err := got.Unpack(client.sent); err != nil {
-		w.t.Fatalf("asked %v: the wire form does not unpack: %v\n%x", m.Question, err, client.sent)
+		w.T.Fatalf("asked %v: the wire form does not unpack: %v\n%x", m.Question, err, client.sent)
 	}
 	if len(client.sent) > (&request.Request{W: client.socket, Req: m}).Size() {
-		w.t.Errorf("asked %v: the wire form has %d bytes and does not fit", m.Question, len(client.sent))
+		w.T.Errorf("asked %v: the wire form has %d bytes and does not fit", m.Question, len(client.sent))
 	}
 	return canonical(got)
 }
@@ -64,8 +64,8 @@ func canonical(m *dns.Msg) string {
 // over UDP; here it is that they are sent so at all.
 func TestUsualQuestionsAreSentInWireForm(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
-	w.load("prod/leased/l 192.0.2.90 http:80/tcp lease=3")
+	w.Load(aWorld)
+	w.Load("prod/leased/l 192.0.2.90 http:80/tcp lease=3")
 	for _, tc := range []struct {
 		sentence string
 		question *dns.Msg
@@ -92,7 +92,7 @@ func TestUsualQuestionsAreSentInWireForm(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			w := *w
-			w.t = t
+			w.T = t
 			w.handler.upstream = nobody{}
 			w.exchange(tc.question.Copy(), false)
 			for _, network := range []string{"udp", "tcp"} {
@@ -136,7 +136,7 @@ func after(w dns.ResponseWriter) (handed dns.ResponseWriter) {
 // *prometheus*, which wants its response code and how long it is.
 func TestWhoWantsTheMessageGetsIt(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	server := func(client dns.ResponseWriter) dns.ResponseWriter {
 		return request.NewScrubWriter(new(dns.Msg), client)
 	}
@@ -182,7 +182,7 @@ func TestWhoWantsTheMessageGetsIt(t *testing.T) {
 // A server may have the socket hand what it packs to another writer first, as *shed* does.
 func TestNothingGoesPastTheWriterOfTheSocket(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	type other struct{ dns.Writer }
 	client := newClient("udp", func(w dns.Writer) dns.Writer { return other{w} })
 	question := ask("web", dns.TypeA)

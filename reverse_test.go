@@ -9,6 +9,8 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
 
+	"github.com/coredns-registry/registry/internal/testkit"
+
 	"github.com/miekg/dns"
 )
 
@@ -80,10 +82,10 @@ func TestAnAddressThatIsAZoneOfItsOwnHasItsPTR(t *testing.T) {
 					t.Fatal(err)
 				}
 				w := newWorld(t, *config)
-				w.load(table)
+				w.Load(table)
 				m := w.ask(tc.name, dns.StringToType[tc.qtype])
-				want := strings.ReplaceAll(tc.want, "SERIAL", fmt.Sprint(w.registry.State().Serial()))
-				if got, want := summary(m), wanted(t, want); !slices.Equal(got, want) {
+				want := strings.ReplaceAll(tc.want, "SERIAL", fmt.Sprint(w.Engine.State().Serial()))
+				if got, want := testkit.Summary(m), wanted(t, want); !slices.Equal(got, want) {
 					t.Errorf("%s %s in %s:\ngot  %s\nwant %s", tc.qtype, tc.name, tc.network, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 				}
 			})
@@ -105,7 +107,7 @@ func serverBlockKeys(zones ...string) (keys []string) {
 // Who may not read the holders of an address is told what there is where nobody has it.
 func TestAnExplanationOfAnAddressThatIsAZoneHidesWhoHasIt(t *testing.T) {
 	w := newWorld(t, Config{Zones: []string{"cluster.local.", "7.2.0.192.in-addr.arpa.", "9.2.0.192.in-addr.arpa.", "99.2.0.192.in-addr.arpa."}})
-	w.load(secrets)
+	w.Load(secrets)
 	a := w.api()
 	may := readable("prod/web", "prod/toaddr")
 	for _, tc := range []struct {

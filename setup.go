@@ -1,7 +1,7 @@
 // Package registry is a CoreDNS plugin that keeps an in-memory table of services, fed by
 // a small registration endpoint, and answers DNS queries for it as cluster DNS does.
 //
-// Read [Registry] for how the table changes and [Handler] for how a query is answered.
+// Read [engine.Engine] for how the table changes and [Handler] for how a query is answered.
 package registry
 
 import (
@@ -57,8 +57,6 @@ const (
 	defaultListen = "127.0.0.1:8053"
 	defaultTTL    = 5 * time.Second
 )
-
-var defaultLeases = LeaseRange{Default: 30 * time.Second, Min: 2 * time.Second, Max: 24 * time.Hour}
 
 // setup puts the plugin into its server block. It opens nothing: a Corefile that turns
 // out wrong further down must leave no trace.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin/pkg/fall"
+
+	"github.com/coredns-registry/registry/internal/engine"
 )
 
 func parseText(text string) (*Config, error) {
@@ -23,7 +25,9 @@ func parseText(text string) (*Config, error) {
 
 func TestCorefileThatIsRight(t *testing.T) {
 	path := func(s string) *string { return &s }
-	leases := func(d, least, most time.Duration) *LeaseRange { return &LeaseRange{d, least, most} }
+	leases := func(d, least, most time.Duration) *engine.LeaseRange {
+		return &engine.LeaseRange{Default: d, Min: least, Max: most}
+	}
 	base := Config{Zones: []string{"cluster.local."}, Listen: defaultListen, TTL: defaultTTL}
 	for _, tc := range []struct {
 		sentence string
@@ -54,8 +58,8 @@ func TestCorefileThatIsRight(t *testing.T) {
 		}},
 		{"store memory is the store there is", "registry {\n store memory\n}", func(*Config) {}},
 		{"store disk has a directory", "registry {\n store disk /var/lib/registry\n}", func(c *Config) { c.Dir = "/var/lib/registry" }},
-		{"eviction with the percentage alone keeps the floor", "registry {\n eviction 50\n}", func(c *Config) { c.Eviction = &Eviction{50, 10} }},
-		{"eviction with both, and a percent sign", "registry {\n eviction 5% 0\n}", func(c *Config) { c.Eviction = &Eviction{5, 0} }},
+		{"eviction with the percentage alone keeps the floor", "registry {\n eviction 50\n}", func(c *Config) { c.Eviction = &engine.Eviction{Percent: 50, Floor: 10} }},
+		{"eviction with both, and a percent sign", "registry {\n eviction 5% 0\n}", func(c *Config) { c.Eviction = &engine.Eviction{Percent: 5, Floor: 0} }},
 		{"ttl", "registry {\n ttl 1h\n}", func(c *Config) { c.TTL = time.Hour }},
 		{"ttl of nothing", "registry {\n ttl 0s\n}", func(c *Config) { c.TTL = 0 }},
 		{"lease with the default alone keeps the range", "registry {\n lease 1m\n}", func(c *Config) { c.Leases = leases(time.Minute, 2*time.Second, 24*time.Hour) }},
@@ -196,7 +200,7 @@ func FuzzCorefile(f *testing.F) {
 			}
 		}
 		for kind, n := range c.Limits {
-			if new(Limits).of(kind) == nil || n < 0 {
+			if new(engine.Limits).Of(kind) == nil || n < 0 {
 				t.Errorf("%q: parsed to a limit of %d %s", text, n, kind)
 			}
 		}

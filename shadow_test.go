@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -35,14 +36,14 @@ func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
 			for line := range strings.Lines(changes) {
 				if name, gone := strings.CutPrefix(strings.TrimSpace(line), "- "); gone {
 					namespace, of, _ := strings.Cut(name, "/")
-					w.apply(service.Change{Op: service.Undefine, ID: id(namespace, of, "")})
-					s.look(w.registry.State())
+					w.Apply(service.Change{Op: service.Undefine, ID: testkit.ID(namespace, of, "")})
+					s.look(w.Engine.State())
 				} else {
-					w.load(line)
+					w.Load(line)
 				}
 			}
 			for range 3 {
-				s.look(w.registry.State())
+				s.look(w.Engine.State())
 			}
 		})
 		return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -86,13 +87,13 @@ func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
 
 // What was there before a restart is warned of too.
 func TestNamespacesOfALoadedTableAreWarnedOf(t *testing.T) {
-	shelf := newShelf(t)
-	newShelved(t, Config{}, shelf).load("com/web/a 192.0.2.1")
-	w := newShelved(t, Config{}, shelf)
+	store := testkit.NewStore(t)
+	newWorldOn(t, Config{}, store).Load("com/web/a 192.0.2.1")
+	w := newWorldOn(t, Config{}, store)
 	var s shadows
 	text := logText(t, "text", 0, func() {
 		s.look(nil)
-		s.look(w.registry.State())
+		s.look(w.Engine.State())
 	})
 	if strings.Count(text, "The namespace com is") != 1 {
 		t.Errorf("got %q", text)

@@ -5,14 +5,16 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"github.com/coredns-registry/registry/internal/engine"
 )
 
 // Shared is what a server block says of its endpoint and table, which other blocks may
 // share: what one leaves open another may say, and where two say it they must agree. The
 // zero value says nothing.
 type Shared struct {
-	Leases   *LeaseRange
-	Eviction *Eviction
+	Leases   *engine.LeaseRange
+	Eviction *engine.Eviction
 	Networks []netip.Prefix // as in Rules
 	Limits   map[string]int // by kind; see Limits
 
@@ -72,8 +74,8 @@ func join[T comparable](directive string, into **T, value *T) error {
 func differs(directive string) error { return fmt.Errorf("%s differs", directive) }
 
 // rules are the settings as a table is judged by them, with the defaults where nothing is said.
-func (s *Shared) rules() Rules {
-	r := defaultRules
+func (s *Shared) rules() engine.Rules {
+	r := engine.DefaultRules
 	if s.Leases != nil {
 		r.Leases = *s.Leases
 	}
@@ -81,7 +83,7 @@ func (s *Shared) rules() Rules {
 		r.Eviction = *s.Eviction
 	}
 	for kind, n := range s.Limits {
-		*r.Limits.of(kind) = n
+		*r.Limits.Of(kind) = n
 	}
 	r.Networks = s.Networks
 	return r

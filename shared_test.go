@@ -10,6 +10,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+
+	"github.com/coredns-registry/registry/internal/engine"
 )
 
 // Blocks that share a table may leave open what another says, and may not contradict it.
@@ -92,10 +94,10 @@ func TestWhatOneBlockSaysHoldsForAll(t *testing.T) {
 		if got := g.shared[defaultListen]; !reflect.DeepEqual(*got, whole.Shared) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", blocks, *got, whole.Shared)
 		}
-		want := Rules{
-			Leases:   LeaseRange{10 * time.Second, 5 * time.Second, time.Minute},
-			Eviction: Eviction{7, 8},
-			Limits:   defaultLimits,
+		want := engine.Rules{
+			Leases:   engine.LeaseRange{Default: 10 * time.Second, Min: 5 * time.Second, Max: time.Minute},
+			Eviction: engine.Eviction{Percent: 7, Floor: 8},
+			Limits:   engine.DefaultRules.Limits,
 			Networks: whole.Networks,
 		}
 		want.Limits.Instances, want.Limits.RequestsPerSecond = 5, 0
@@ -103,7 +105,7 @@ func TestWhatOneBlockSaysHoldsForAll(t *testing.T) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", blocks, got, want)
 		}
 	}
-	if defaultRules.Limits.Instances == 5 {
+	if engine.DefaultRules.Limits.Instances == 5 {
 		t.Error("the defaults have changed with the settings")
 	}
 }

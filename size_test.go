@@ -15,7 +15,7 @@ func crowd(t testing.TB, n int, config Config) *world {
 	for i := range n {
 		fmt.Fprintf(&text, "prod/web/web-%d 10.%d.%d.1 2001:db8::%x http:8080/tcp\n", i, i/256, i%256, i+1)
 	}
-	w.load(text.String())
+	w.Load(text.String())
 	return w
 }
 
@@ -98,7 +98,7 @@ func TestFirstPlaceIsFair(t *testing.T) {
 	const n, queries = 10, 10_000
 	w := newWorld(t, Config{})
 	for i := range n {
-		w.load(fmt.Sprintf("prod/web/web-%d 10.0.0.%d %s http:8080/tcp", i, i, []string{"", "10.0.1.1"}[i/9]))
+		w.Load(fmt.Sprintf("prod/web/web-%d 10.0.0.%d %s http:8080/tcp", i, i, []string{"", "10.0.1.1"}[i/9]))
 	}
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeSRV} {
 		first := map[string]int{}

@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/engine"
 
 	"github.com/coredns/coredns/request"
 
@@ -41,11 +42,11 @@ func TestQueryFitsItsStack(t *testing.T) {
 	}
 	debug.SetGCPercent(-1)
 	w := newWorld(t, Config{})
-	w.load(aWorld)
+	w.Load(aWorld)
 	for range 24 { // as there are in a CoreDNS
 		go func() { <-t.Context().Done() }()
 	}
-	e := &endpoint{registry: newRegistry("127.0.0.1:0", time.Now, nil)}
+	e := &endpoint{registry: engine.New("127.0.0.1:0", time.Now, nil, log)}
 	e.guard.Store(access.NewGuard(access.Rules{}))
 
 	e.run()
@@ -67,7 +68,7 @@ func TestQueryFitsItsStack(t *testing.T) {
 // checks whether its stack has to grow. The answer is a message that is packed, or what is
 // sent where nobody wants to see one.
 func (w *world) checkStacks(when string, grows bool) {
-	w.t.Helper()
+	w.T.Helper()
 	var places sync.WaitGroup
 	for range 100 {
 		places.Go(func() {})
@@ -90,8 +91,8 @@ func (w *world) checkStacks(when string, grows bool) {
 			"wire":    request.NewScrubWriter(question, newSocket("udp", func([]byte) {})),
 		} {
 			ask := func() {
-				if _, err := w.handler.ServeDNS(w.t.Context(), writer, question); err != nil {
-					w.t.Error(err)
+				if _, err := w.handler.ServeDNS(w.T.Context(), writer, question); err != nil {
+					w.T.Error(err)
 				}
 			}
 			ask()
@@ -99,7 +100,7 @@ func (w *world) checkStacks(when string, grows bool) {
 				grew := make(chan bool)
 				go func() { grew <- growsStack(ask) }()
 				if got := <-grew; got != grows {
-					w.t.Errorf("%s, %s %s as %s: the stack grew: %t, want %t; goroutines start with %d bytes",
+					w.T.Errorf("%s, %s %s as %s: the stack grew: %t, want %t; goroutines start with %d bytes",
 						when, q.name, dns.TypeToString[q.qtype], form, got, grows, startingStack())
 					break
 				}

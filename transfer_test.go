@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/store/memory"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/coredns/coredns/plugin/transfer"
@@ -40,14 +42,14 @@ func TestTransferIsTheWholeZone(t *testing.T) {
 		}, "dns-version"},
 	} {
 		w := newWorld(t, Config{})
-		w.load(aWorld)
-		w.pass(2 * time.Second)
+		w.Load(aWorld)
+		w.Pass(2 * time.Second)
 		got := transferred(t, w, tc.zone, 0)
 		first, last := got[0].(*dns.SOA), got[len(got)-1].(*dns.SOA)
-		if first.Serial != last.Serial || first.Serial != w.registry.State().Serial() {
-			t.Errorf("%s: serials %d and %d, want %d", tc.zone, first.Serial, last.Serial, w.registry.State().Serial())
+		if first.Serial != last.Serial || first.Serial != w.Engine.State().Serial() {
+			t.Errorf("%s: serials %d and %d, want %d", tc.zone, first.Serial, last.Serial, w.Engine.State().Serial())
 		}
-		lines := summary(&dns.Msg{Answer: got})
+		lines := testkit.Summary(&dns.Msg{Answer: got})
 		for _, want := range tc.want {
 			if line := wanted(t, want)[0]; !slices.Contains(lines, line) {
 				t.Errorf("%s: %q is missing from\n%s", tc.zone, line, strings.Join(lines, "\n"))
@@ -74,8 +76,8 @@ func transferred(t *testing.T, w *world, zone string, serial uint32) []dns.RR {
 
 func TestTransferOfWhatIsKnownIsTheSOAAlone(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.load(aWorld)
-	now := w.registry.State().Serial()
+	w.Load(aWorld)
+	now := w.Engine.State().Serial()
 	for _, tc := range []struct {
 		sentence string
 		serial   uint32
@@ -117,9 +119,9 @@ func TestATransferIsBoundedAsAnswersAreWhenItIsTold(t *testing.T) {
 		}
 		w := newWorld(t, *config)
 		for n := range 5 {
-			w.load(fmt.Sprintf("prod/web/web-%d 192.0.2.%d", n, n))
+			w.Load(fmt.Sprintf("prod/web/web-%d 192.0.2.%d", n, n))
 		}
-		w.pass(2 * time.Second)
+		w.Pass(2 * time.Second)
 		got := 0
 		for _, rr := range transferred(t, w, "cluster.local.", 0) {
 			if rr.Header().Name == "web."+origin && rr.Header().Rrtype == dns.TypeA {
@@ -135,16 +137,16 @@ func TestATransferIsBoundedAsAnswersAreWhenItIsTold(t *testing.T) {
 // Whenever it is asked for and however long it takes, a transfer has what its serial stands for.
 func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 	w := newWorld(t, Config{})
-	w.pass(400 * time.Millisecond)
-	w.load("prod/web/web-1 192.0.2.1 lease=3\nprod/web/web-2 192.0.2.2")
-	w.pass(2600 * time.Millisecond)
+	w.Pass(400 * time.Millisecond)
+	w.Load("prod/web/web-1 192.0.2.1 lease=3\nprod/web/web-2 192.0.2.2")
+	w.Pass(2600 * time.Millisecond)
 	records := func(zone string) string {
 		t.Helper()
 		rrs := transferred(t, w, zone, 0)
 		for _, rr := range rrs {
 			rr.Header().Ttl = 0
 		}
-		return strings.Join(summary(&dns.Msg{Answer: rrs}), "\n")
+		return strings.Join(testkit.Summary(&dns.Msg{Answer: rrs}), "\n")
 	}
 	zones := []string{"cluster.local.", "in-addr.arpa."}
 	before := []string{records(zones[0]), records(zones[1])}
@@ -162,16 +164,16 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 	}
 	<-began // its first SOA
 
-	w.load("prod/web/web-2 192.0.2.22\nprod/web/web-3 192.0.2.3\nservice prod/new headless")
+	w.Load("prod/web/web-2 192.0.2.22\nprod/web/web-3 192.0.2.3\nservice prod/new headless")
 	same("after a change")
-	w.apply(service.Change{Op: service.Deregister, ID: id("prod", "web", "web-2")})
+	w.Apply(service.Change{Op: service.Deregister, ID: testkit.ID("prod", "web", "web-2")})
 	same("after an instance has gone")
-	if got := summary(w.ask("web."+origin, dns.TypeA)); !slices.Equal(got, wanted(t, "web A 192.0.2.1\nweb A 192.0.2.3")) {
+	if got := testkit.Summary(w.ask("web."+origin, dns.TypeA)); !slices.Equal(got, wanted(t, "web A 192.0.2.1\nweb A 192.0.2.3")) {
 		t.Errorf("DNS does not answer by the changes: %v", got)
 	}
-	w.pass(500 * time.Millisecond)
+	w.Pass(500 * time.Millisecond)
 	same("after a lease has ended")
-	w.pass(600 * time.Millisecond)
+	w.Pass(600 * time.Millisecond)
 	for n, zone := range zones {
 		if got := records(zone); got == before[n] {
 			t.Errorf("%s: a second after the changes there is still\n%s", zone, got)
@@ -189,7 +191,7 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 		rr.Header().Ttl = 0
 	}
 	rrs = append(rrs, rrs[len(rrs)-1]) // its first SOA
-	if got := strings.Join(summary(&dns.Msg{Answer: rrs}), "\n"); got != before[0] {
+	if got := strings.Join(testkit.Summary(&dns.Msg{Answer: rrs}), "\n"); got != before[0] {
 		t.Errorf("what was begun before the changes: got\n%s\nwant\n%s", got, before[0])
 	}
 }
@@ -198,19 +200,19 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 // zone must grow whatever becomes of the table.
 func TestTheSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	pass := func(r *Registry, d time.Duration) {
+	pass := func(r *engine.Engine, d time.Duration) {
 		for end := now.Add(d); now.Before(end); {
 			now = now.Add(100 * time.Millisecond)
 			r.Expire()
 		}
 	}
-	open := func(in *memory.Store) *Registry {
+	open := func(in *memory.Store) *engine.Engine {
 		t.Helper()
 		if in == nil {
-			return newRegistry("127.0.0.1:0", func() time.Time { return now }, nil)
+			return engine.New("127.0.0.1:0", func() time.Time { return now }, nil, log)
 		}
-		r := newRegistry("127.0.0.1:0", func() time.Time { return now }, in)
-		if err := r.load(); err != nil {
+		r := engine.New("127.0.0.1:0", func() time.Time { return now }, in, log)
+		if err := r.Load(); err != nil {
 			t.Fatal(err)
 		}
 		return r
@@ -248,8 +250,8 @@ func TestTheSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
 		}
 		check("at the start")
 		for n := range tc.changes {
-			c := service.Change{Op: service.Define, ID: id("prod", "web", ""), Definition: &service.Definition{PublishNotReady: n%2 == 0}}
-			if _, _, err := r.Apply(anyone, []service.Change{c}, now); err != nil {
+			c := service.Change{Op: service.Define, ID: testkit.ID("prod", "web", ""), Definition: &service.Definition{PublishNotReady: n%2 == 0}}
+			if _, _, err := r.Apply(testkit.Anyone, []service.Change{c}, now); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -257,7 +259,7 @@ func TestTheSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
 		if tc.changes > 0 {
 			check("after changes")
 		}
-		if err := r.close(); err != nil {
+		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}

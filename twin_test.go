@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
@@ -55,7 +57,7 @@ func (t *touched) change(id service.ID) {
 
 // apply makes changes. Where one is faulty the others are judged as if it were not there,
 // and the twin is of no use afterwards.
-func (w *twin) apply(by service.Caller, now time.Time, leases LeaseRange, limits Limits, changes []service.Change) (t touched) {
+func (w *twin) apply(by service.Caller, now time.Time, leases engine.LeaseRange, limits engine.Limits, changes []service.Change) (t touched) {
 	t.changed, t.replaced = make(map[service.ID]bool), make(map[service.ID]bool)
 	for _, c := range changes {
 		t.faults = append(t.faults, w.do(&t, by, now, leases, limits, c))
@@ -63,7 +65,7 @@ func (w *twin) apply(by service.Caller, now time.Time, leases LeaseRange, limits
 	return t
 }
 
-func (w *twin) do(t *touched, by service.Caller, now time.Time, leases LeaseRange, limits Limits, c service.Change) error {
+func (w *twin) do(t *touched, by service.Caller, now time.Time, leases engine.LeaseRange, limits engine.Limits, c service.Change) error {
 	was, known := w.instances[c.ID]
 	exists := known
 	if c.Op == service.Define || c.Op == service.Undefine {
@@ -154,7 +156,7 @@ func (i *twinInstance) mayBeChangedBy(by service.Caller) bool {
 }
 
 // isFull reports whether an object that is not there yet is one too many.
-func (w *twin) isFull(id service.ID, limits Limits) bool {
+func (w *twin) isFull(id service.ID, limits engine.Limits) bool {
 	namespaces, ofService := make(map[string]bool), 0
 	for _, name := range w.names() {
 		namespaces[name.Namespace] = true
@@ -407,7 +409,7 @@ func (w *twin) ofHost(name service.Name, host string, qtype uint16) []string {
 // ofAddress is the answer to a question of type PTR for an IPv4 address.
 func (w *twin) ofAddress(addr netip.Addr) []string {
 	var lines []string
-	owner := reverseOf(addr.String()) + " PTR "
+	owner := testkit.Reverse(addr.String()) + " PTR "
 	for _, name := range w.names() {
 		for i := range w.answered(name) {
 			if slices.Contains(i.Addresses, addr) {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
@@ -60,28 +61,11 @@ type Registry interface {
 	Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool
 }
 
-// Evictions is the state of the eviction budget: in any Span at most that share of the
-// leased instances leaves by expiry, or Floor of them where that is more. A quarter of it is
-// kept for services that have lost no other instance in the span.
-type Evictions struct {
-	Leased  int       // instances that have a lease
-	Held    int       // of them, those that stay although it has ended
-	Since   time.Time // when the first of them was held back; zero where none is
-	Percent int
-	Floor   int
-	Span    time.Duration
-
-	// The services that Held are of, those with the most first; of many only so many. They may
-	// be those of a second ago, and are not to be changed.
-	Services     []HeldService
-	HeldServices int // how many there are
-}
-
-// HeldService is a service that instances are held back of.
-type HeldService struct {
-	service.Name
-	Held int
-}
+// Evictions is the state of the eviction budget, and HeldService one of the services in it.
+type (
+	Evictions   = engine.Evictions
+	HeldService = engine.HeldService
+)
 
 // Explanation is what DNS answers to a question, and for each instance of the service
 // that the name belongs to whether it is in the answer and why.

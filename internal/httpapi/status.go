@@ -49,7 +49,7 @@ func (c *call) evictionMembers(b []byte, e *Evictions) []byte {
 	b = number(member(b, "spanSeconds"), int64(e.Span/time.Second))
 	b = moment(member(b, "since"), e.Since)
 	if e.Held > 0 {
-		b = text(member(b, "reason"), e.reason())
+		b = text(member(b, "reason"), reason(e))
 		b = c.heldServices(b, e)
 	}
 	return b
@@ -81,7 +81,7 @@ func (c *call) heldServices(b []byte, e *Evictions) []byte {
 }
 
 // reason says why instances are held back, and what becomes of them.
-func (e *Evictions) reason() string {
+func reason(e *Evictions) string {
 	return fmt.Sprintf("%d of %d leased instances stay although their leases have ended: too many fell due at once, and in %s at most %d%% of those leased may leave, or %d, "+
 		"and a quarter of that is kept for services that have lost no other. They are answered with TTL 0 until they are renewed, or their turn comes", e.Held, e.Leased, e.Span, e.Percent, e.Floor)
 }

@@ -1,4 +1,4 @@
-package registry
+package engine_test
 
 import (
 	"errors"
@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/store"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -25,6 +27,20 @@ func messages(err error) string {
 		lines = append(lines, strings.TrimSpace(fmt.Sprint(f.Change, " ", f.Field))+": "+f.Message)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// limited returns rules with a limit of that kind.
+func limited(kind string, n int) engine.Rules {
+	r := testkit.Rules()
+	*r.Limits.Of(kind) = n
+	return r
+}
+
+// within returns rules that admit addresses of those networks.
+func within(networks ...netip.Prefix) engine.Rules {
+	r := testkit.Rules()
+	r.Networks = networks
+	return r
 }
 
 // A quota is met exactly: the last that there is room for is let in, the next is not and is
@@ -82,15 +98,15 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 			"0: is one too many: the service has 2 instances, and that is the limit\n2: is one too many: the service has 2 instances, and that is the limit"},
 	} {
 		t.Run(fmt.Sprint(tc.limit, " ", tc.n, ", ", tc.sentence), func(t *testing.T) {
-			w := newShelved(t, Config{}, nil)
-			w.load(table)
+			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			w.Load(table)
 			// What is there may be more than is allowed by now.
-			w.setRules(&Config{Shared: Shared{Limits: map[string]int{tc.limit: tc.n}}})
-			before := w.registry.State()
-			err := w.try(w.changes(tc.change)...)
+			w.SetRules(limited(tc.limit, tc.n))
+			before := w.Engine.State()
+			err := w.Try(w.Changes(tc.change)...)
 			if tc.want == "" {
-				w.must(err)
-			} else if got := messages(err); got != tc.want || w.registry.State() != before {
+				w.Must(err)
+			} else if got := messages(err); got != tc.want || w.Engine.State() != before {
 				t.Errorf("got  %s\nwant %s, and the table as it was", got, tc.want)
 			}
 		})
@@ -99,13 +115,13 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 
 // An instance that has left makes room, though nobody has settled with the store yet.
 func TestWhoHasLeftMakesRoom(t *testing.T) {
-	w := newShelved(t, Config{Shared: Shared{Limits: map[string]int{"instances": 1}}}, nil)
-	w.load("prod/web/a 192.0.2.1 lease=2")
-	if err := w.try(register("prod", "web", "b", "192.0.2.2")); err == nil {
+	w := testkit.NewWorld(t, limited("instances", 1), nil)
+	w.Load("prod/web/a 192.0.2.1 lease=2")
+	if err := w.Try(testkit.Register("prod", "web", "b", "192.0.2.2")); err == nil {
 		t.Fatal("two of one are there")
 	}
-	w.pass(3 * time.Second)
-	w.must(w.try(register("prod", "web", "b", "192.0.2.2")))
+	w.Pass(3 * time.Second)
+	w.Must(w.Try(testkit.Register("prod", "web", "b", "192.0.2.2")))
 }
 
 // However many register at once, exactly as many get in as there is room for.
@@ -113,14 +129,14 @@ func TestQuotasHoldUnderConcurrentRegistrations(t *testing.T) {
 	const callers, each = 8, 40
 	for limit, n := range map[string]int{"instances": 100, "services": 30, "namespaces": 5, "instances-per-service": 3} {
 		t.Run(limit, func(t *testing.T) {
-			w := newShelved(t, Config{Shared: Shared{Limits: map[string]int{limit: n}}}, newShelf(t))
+			w := testkit.NewWorld(t, limited(limit, n), testkit.NewStore(t))
 			var wg sync.WaitGroup
 			var there atomic.Int64
 			for caller := range callers {
 				wg.Go(func() {
 					for i := range each {
-						c := register(fmt.Sprint("n", i%10), fmt.Sprint("s", i), fmt.Sprint("i", caller), "192.0.2.1")
-						switch err := w.applyAs(service.Caller{Name: fmt.Sprint(caller)}, c); {
+						c := testkit.Register(fmt.Sprint("n", i%10), fmt.Sprint("s", i), fmt.Sprint("i", caller), "192.0.2.1")
+						switch err := w.ApplyAs(service.Caller{Name: fmt.Sprint(caller)}, c); {
 						case err == nil:
 							there.Add(1)
 						case !strings.Contains(err.Error(), "one too many"):
@@ -130,16 +146,16 @@ func TestQuotasHoldUnderConcurrentRegistrations(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			namespaces, services, instances := w.registry.State().Totals()
+			namespaces, services, instances := w.Engine.State().Totals()
 			most := 0
-			for view := range w.registry.State().Services(service.Name{}) {
+			for view := range w.Engine.State().Services(service.Name{}) {
 				most = max(most, view.Len())
 			}
 			got := map[string]int{"instances": instances, "services": services, "namespaces": namespaces, "instances-per-service": most}[limit]
 			if got != n || instances != int(there.Load()) {
 				t.Errorf("got %d, want %d; %d were let in and %d are there", got, n, there.Load(), instances)
 			}
-			w.same()
+			w.Same()
 		})
 	}
 }
@@ -167,10 +183,10 @@ func TestReservedNamesAreRefused(t *testing.T) {
 		{"prod/web/svc 192.0.2.1 host=svc", ""},
 		{"service default/kubernetes headless", ""},
 	} {
-		w := newShelved(t, Config{}, nil)
-		err := w.try(w.changes(tc.change)...)
+		w := testkit.NewWorld(t, testkit.Rules(), nil)
+		err := w.Try(w.Changes(tc.change)...)
 		if tc.want == "" {
-			w.must(err)
+			w.Must(err)
 		} else if !strings.Contains(messages(err), tc.want) {
 			t.Errorf("%s:\ngot  %s\nwant %s", tc.change, messages(err), tc.want)
 		}
@@ -182,21 +198,21 @@ func TestReservedNamesAreRefused(t *testing.T) {
 func TestWhatIsThereAndNotAdmittedCanLeave(t *testing.T) {
 	for _, line := range []string{"svc/web/a 192.0.2.1 lease=30", "prod/web/a 198.51.100.1 lease=30"} {
 		t.Run(line, func(t *testing.T) {
-			s := newShelf(t)
-			w := newShelved(t, Config{}, nil)
-			c := w.changes(line)[0]
+			s := testkit.NewStore(t)
+			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			c := w.Changes(line)[0]
 			c.Instance.Status = service.Up
-			s.objects[c.ID] = store.Object{ID: c.ID, Revision: 1, Instance: c.Instance, RegisteredAt: w.clock}
-			s.revision = 1
-			w = newShelved(t, Config{Shared: Shared{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}}, s)
+			s.Objects[c.ID] = store.Object{ID: c.ID, Revision: 1, Instance: c.Instance, RegisteredAt: w.Now()}
+			s.Revision = 1
+			w = testkit.NewWorld(t, within(netip.MustParsePrefix("192.0.2.0/24")), s)
 
-			if err := w.try(c); !strings.Contains(fmt.Sprint(err), "reserved") && !strings.Contains(fmt.Sprint(err), "not admitted") {
+			if err := w.Try(c); !strings.Contains(fmt.Sprint(err), "reserved") && !strings.Contains(fmt.Sprint(err), "not admitted") {
 				t.Errorf("registered again: got %v", err)
 			}
-			w.must(w.registry.Renew(anyone, c.ID, service.Precondition{}))
-			w.must(w.try(service.Change{Op: service.Renew, ID: c.ID}))
-			w.must(w.try(service.Change{Op: service.SetStatus, ID: c.ID, Status: service.Draining}))
-			w.must(w.try(service.Change{Op: service.Deregister, ID: c.ID}))
+			w.Must(w.Engine.Renew(testkit.Anyone, c.ID, service.Precondition{}))
+			w.Must(w.Try(service.Change{Op: service.Renew, ID: c.ID}))
+			w.Must(w.Try(service.Change{Op: service.SetStatus, ID: c.ID, Status: service.Draining}))
+			w.Must(w.Try(service.Change{Op: service.Deregister, ID: c.ID}))
 		})
 	}
 }
@@ -216,10 +232,10 @@ func TestAddressesLieInTheNetworksThatAreAdmitted(t *testing.T) {
 		{"the second of a batch", "prod/web/a 192.0.2.1\nprod/web/b 203.0.113.1", "1 addresses[0]: 203.0.113.1 is not admitted: it must lie in 192.0.2.0/25, 2001:db8:1::/48"},
 		{"a cluster IP is no instance's address", "service prod/vip clusterIP 10.0.0.1", ""},
 	} {
-		w := newShelved(t, Config{Shared: Shared{Networks: networks}}, nil)
-		err := w.try(w.changes(tc.change)...)
+		w := testkit.NewWorld(t, within(networks...), nil)
+		err := w.Try(w.Changes(tc.change)...)
 		if tc.want == "" {
-			w.must(err)
+			w.Must(err)
 		} else if got := messages(err); got != tc.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tc.sentence, got, tc.want)
 		}

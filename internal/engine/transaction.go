@@ -1,4 +1,4 @@
-package registry
+package engine
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ type transaction struct {
 	registrations, deregistrations int // of instances, for the metrics
 }
 
-func (r *Registry) begin(d *table.Draft, by service.Caller) *transaction {
+func (r *Engine) begin(d *table.Draft, by service.Caller) *transaction {
 	return &transaction{
 		by:    by,
 		rules: r.rules.Load(),
@@ -146,6 +146,18 @@ func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
 		return false
 	}
 	return t.may(c, known) == nil && len(t.check(c)) == 0
+}
+
+// Differs reports whether the object of a Register or Define is otherwise in the snapshot
+// than the change would have it.
+func (r *Engine) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
+	if c.Op == service.Define {
+		view := s.Service(c.ID.Name)
+		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
+	}
+	was := s.Instance(c.ID)
+	is := (&transaction{by: by, rules: r.rules.Load()}).resolve(c, was)
+	return was == nil || !was.Says(&is)
 }
 
 // resolve fills in what the client left open: by what is known, else by the rules.

@@ -1,12 +1,10 @@
-package registry
+package engine
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/coredns-registry/registry/service"
@@ -146,92 +144,4 @@ func TestNobodyStarves(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A caller who has thousands waiting for a slow store delays another by the commit that is
-// under way and by one turn of its own.
-func TestAFloodDelaysOthersByOneTurn(t *testing.T) {
-	for _, tc := range []struct {
-		sentence string
-		requests int
-		changes  int // of each
-		commits  int // until another caller is served, with the one under way
-	}{
-		{"of registrations", 4000, 1, 2},
-		{"of batches", 20, 1000, 3},
-	} {
-		t.Run(tc.sentence, func(t *testing.T) {
-			w := newShelved(t, Config{}, newShelf(t))
-			var wg sync.WaitGroup
-			add := func(by service.Caller, changes []service.Change) {
-				before := w.registry.waiting.len()
-				wg.Go(func() {
-					if err := w.applyAs(by, changes...); err != nil {
-						t.Error(err)
-					}
-				})
-				for w.registry.waiting.len() == before {
-					runtime.Gosched()
-				}
-			}
-			commits := w.shelf.hang()
-			wg.Go(func() { w.must(w.applyAs(alice, register("prod", "first", "first", "192.0.2.1"))) })
-			release := <-commits
-			for r := range tc.requests {
-				var changes []service.Change
-				for n := range tc.changes {
-					changes = append(changes, register("prod", fmt.Sprint("flood", r%20), fmt.Sprint("i", r, "-", n), "192.0.2.1"))
-				}
-				add(alice, changes)
-			}
-			quiet := register("prod", "quiet", "quiet", "192.0.2.2")
-			add(bob, []service.Change{quiet})
-
-			n := 0
-			for w.registry.State().Instance(quiet.ID) == nil {
-				n++
-				release <- kept
-				release = <-commits // so what was released is published
-			}
-			if n > tc.commits {
-				t.Errorf("it is served by commit %d, want %d at most", n, tc.commits)
-			}
-			w.shelf.goOn()
-			release <- kept
-			wg.Wait()
-			if _, _, instances := w.registry.State().Totals(); instances != tc.requests*tc.changes+2 {
-				t.Errorf("got %d instances, want all %d", instances, tc.requests*tc.changes+2)
-			}
-			w.same()
-		})
-	}
-}
-
-// However many come at once and whoever takes whom along, each is answered.
-func TestNobodyWhoWaitsIsForgotten(t *testing.T) {
-	w := newShelved(t, Config{}, newShelf(t))
-	const callers, each = 40, 20
-	var wg sync.WaitGroup
-	for n := range callers {
-		by := service.Caller{Name: fmt.Sprint(n % 20)}
-		if n%20 == 0 {
-			by = service.Caller{From: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}
-		}
-		wg.Go(func() {
-			for i := range each {
-				var changes []service.Change
-				for k := range 1 + i%5*60 {
-					changes = append(changes, register("prod", fmt.Sprint("s", n), fmt.Sprint("i", k), fmt.Sprint("192.0.2.", i)))
-				}
-				if err := w.applyAs(by, changes...); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if n := w.registry.waiting.len(); n > 0 || len(w.registry.waiting.waiting) > 0 {
-		t.Errorf("%d requests are left", n)
-	}
-	w.same()
 }

@@ -1,4 +1,8 @@
-package registry
+// Package engine is the only door through which the table changes: it judges changes by the
+// rules, has the store keep them, publishes them, and takes instances out whose lease has
+// ended. It fills the table from the store when it starts.
+// The package knows nothing of DNS messages, HTTP or CoreDNS.
+package engine
 
 import (
 	"errors"
@@ -12,15 +16,16 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// Registry is the only door through which the table changes. Reading goes past it: a
+// Engine is the only door through which the table changes. Reading goes past it: a
 // reader takes what is published and asks nobody.
 //
 // Its methods may be called from any goroutine.
-type Registry struct {
+type Engine struct {
 	now     func() time.Time
 	clock   *lease.Clock
 	table   table.Table
-	metrics *tableMetrics
+	metrics *metrics
+	log     Logger
 	rules   atomic.Pointer[rules]
 
 	waiting queue // for the lane
@@ -48,7 +53,12 @@ type Rules struct {
 	TTL      time.Duration  // the longest that an answer may be kept
 }
 
-var defaultRules = Rules{Leases: defaultLeases, Eviction: defaultEviction, Limits: defaultLimits}
+// DefaultRules are those where the operator says nothing.
+var DefaultRules = Rules{
+	Leases:   LeaseRange{Default: 30 * time.Second, Min: 2 * time.Second, Max: 24 * time.Hour},
+	Eviction: Eviction{Percent: 20, Floor: 10},
+	Limits:   defaultLimits,
+}
 
 // rules are those in force. They may be replaced while the registry runs.
 type rules struct {
@@ -59,19 +69,27 @@ type rules struct {
 	cachedUntil time.Time
 }
 
-// newRegistry returns a registry whose table is kept in a store, and is not loaded yet; or
-// where that is nil, one with an empty table in memory. The endpoint is what its metrics
-// are told apart by; now is the clock of everything in it and must be monotonic, as
-// time.Now is.
-func newRegistry(endpoint string, now func() time.Time, in store.Store) *Registry {
-	r := &Registry{
+// Logger is where the engine tells the operator what no caller can be told. CoreDNS's log.P is
+// one, and a test's own shows what was said: an interface, so that nothing of CoreDNS is in here.
+type Logger interface {
+	Infof(format string, v ...any)
+	Warningf(format string, v ...any)
+	Errorf(format string, v ...any)
+}
+
+// New returns an engine whose table is kept in a store, and is not loaded yet; or where that
+// is nil, one with an empty table in memory. The endpoint is what its metrics are told apart
+// by; now is the clock of everything in it and must be monotonic, as time.Now is.
+func New(endpoint string, now func() time.Time, in store.Store, log Logger) *Engine {
+	r := &Engine{
 		now:     now,
 		clock:   lease.NewClock(now),
 		lane:    newLane(),
-		metrics: newTableMetrics(endpoint),
+		metrics: newMetrics(endpoint),
+		log:     log,
 	}
-	r.store = keeper{store: in, now: now, failures: r.metrics.storeFailures}
-	r.setRules(defaultRules)
+	r.store = keeper{store: in, now: now, log: log, failures: r.metrics.storeFailures}
+	r.SetRules(DefaultRules)
 	if in == nil {
 		r.table.Open(table.Empty(uint64(now().UnixMilli())), now())
 	}
@@ -79,7 +97,13 @@ func newRegistry(endpoint string, now func() time.Time, in store.Store) *Registr
 }
 
 // State returns the published table, nil until it is loaded.
-func (r *Registry) State() *table.State { return r.table.Load() }
+func (r *Engine) State() *table.State { return r.table.Load() }
+
+// Now returns the time on the clock of leases.
+func (r *Engine) Now() lease.Time { return r.clock.Now() }
+
+// StoreFailing reports whether the store could not keep the last change that it was given.
+func (r *Engine) StoreFailing() bool { return r.store.failing.Load() }
 
 // Apply makes all the changes, as one transaction with one revision, or none of them
 // and returns an error: *service.Invalid names every fault; service.ErrNotLoaded and
@@ -88,7 +112,7 @@ func (r *Registry) State() *table.State { return r.table.Load() }
 //
 // arrived is when the changes came in. The results stand in the order of the changes;
 // revision is that of the table with them.
-func (r *Registry) Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
+func (r *Engine) Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
 	state := r.table.Load()
 	if t := r.renewed(state, by, changes); t != nil {
 		r.metrics.applied(t, r.now().Sub(arrived))
@@ -106,7 +130,7 @@ func (r *Registry) Apply(by service.Caller, changes []service.Change, arrived ti
 
 // see waits until a request is done. Whoever was in the lane took it along, or it goes
 // there itself, with those whose turn it is.
-func (r *Registry) see(q *pending) {
+func (r *Engine) see(q *pending) {
 	for !q.isDone() {
 		select {
 		case <-q.done:
@@ -118,12 +142,15 @@ func (r *Registry) see(q *pending) {
 }
 
 // Check returns everything that is wrong with a change whatever the table holds.
-func (r *Registry) Check(c *service.Change) []service.Fault {
+func (r *Engine) Check(c *service.Change) []service.Fault {
 	return (&transaction{rules: r.rules.Load()}).check(c)
 }
 
-// setRules replaces what changes are judged by.
-func (r *Registry) setRules(to Rules) {
+// Rules returns what changes are judged by now.
+func (r *Engine) Rules() Rules { return r.rules.Load().Rules }
+
+// SetRules replaces what changes are judged by.
+func (r *Engine) SetRules(to Rules) {
 	is := &rules{Rules: to}
 	if was := r.rules.Load(); was != nil {
 		is.cachedUntil = was.cachedUntil
@@ -137,7 +164,7 @@ func (r *Registry) setRules(to Rules) {
 // Renew gives an instance's lease its full length. It changes a deadline and nothing
 // else, so it waits for no writer and no store. It returns service.ErrNotFound,
 // service.ErrNotOwner, service.ErrPrecondition or service.ErrNotLoaded.
-func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
+func (r *Engine) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
 	state := r.table.Load()
 	if state == nil {
 		return service.ErrNotLoaded
@@ -161,7 +188,7 @@ func (r *Registry) Renew(by service.Caller, id service.ID, unless service.Precon
 
 // ExpiresAt returns when a lease ends unless it is renewed; the zero time for a nil
 // lease, which never ends.
-func (r *Registry) ExpiresAt(l *lease.Lease) time.Time {
+func (r *Engine) ExpiresAt(l *lease.Lease) time.Time {
 	t, ok := l.Deadline()
 	switch {
 	case !ok:
@@ -172,9 +199,9 @@ func (r *Registry) ExpiresAt(l *lease.Lease) time.Time {
 	return r.clock.Wall(t)
 }
 
-// close waits for those who are in the lane, settles what is owed and lets go of the
+// Close waits for those who are in the lane, settles what is owed and lets go of the
 // store. Nothing changes the table afterwards.
-func (r *Registry) close() error {
+func (r *Engine) Close() error {
 	r.lane.enter()
 	defer r.lane.leave()
 	if r.store.store == nil {

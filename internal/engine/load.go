@@ -1,4 +1,4 @@
-package registry
+package engine
 
 import (
 	"errors"
@@ -19,26 +19,27 @@ const revisionsApart = 1 << 20
 // progressEvery is how often a load that takes long says how far it is.
 const progressEvery = time.Second
 
-// errStopped ends a load that nobody waits for any more.
-var errStopped = errors.New("the registry is being closed")
+// ErrStopped ends a load that nobody waits for any more.
+var ErrStopped = errors.New("the registry is being closed")
 
-func (r *Registry) stopLoading() { r.stopped.Store(true) }
+// StopLoading ends a load that is under way: it returns ErrStopped.
+func (r *Engine) StopLoading() { r.stopped.Store(true) }
 
-// load fills the table from the store. Until it returns the registry answers nothing.
+// Load fills the table from the store. Until it returns the registry answers nothing.
 // Leases begin anew at their full length: who could not be heard has missed nothing.
-func (r *Registry) load() error {
+func (r *Engine) Load() error {
 	defer tuning.WhileLoading()()
 	var b table.Builder
 	began := r.now()
 	said, objects := began, 0
 	revision, err := r.store.store.Load(func(o store.Object) error {
 		if r.stopped.Load() {
-			return errStopped
+			return ErrStopped
 		}
 		if objects++; objects%1000 == 0 {
 			if now := r.now(); now.Sub(said) >= progressEvery {
 				said = now
-				log.Infof("Loading the table: %d objects so far", objects)
+				r.log.Infof("Loading the table: %d objects so far", objects)
 			}
 		}
 		if o.Instance == nil {
@@ -63,6 +64,6 @@ func (r *Registry) load() error {
 	r.table.Open(s, r.now())
 	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps
 	_, services, instances := s.Totals()
-	log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
+	r.log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
 	return nil
 }

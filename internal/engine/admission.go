@@ -1,4 +1,4 @@
-package registry
+package engine
 
 import (
 	"fmt"
@@ -29,8 +29,8 @@ var defaultLimits = Limits{
 	RequestsPerSecond:   5_000,
 }
 
-// of returns the limit of a kind, by its name in the Corefile; nil where there is no such kind.
-func (l *Limits) of(kind string) *int {
+// Of returns the limit of a kind, by its name in the Corefile; nil where there is no such kind.
+func (l *Limits) Of(kind string) *int {
 	switch kind {
 	case "instances":
 		return &l.Instances
@@ -46,7 +46,8 @@ func (l *Limits) of(kind string) *int {
 	return nil
 }
 
-const limitKinds = "instances, services, namespaces, instances-per-service, requests-per-second"
+// LimitKinds are the names that Of knows.
+const LimitKinds = "instances, services, namespaces, instances-per-service, requests-per-second"
 
 // room reports whether a draft has room for a service, or for an instance that it does not
 // hold. One that it holds is not to be asked for, and a service that it holds has room: what is

@@ -1,4 +1,4 @@
-package registry
+package engine
 
 import (
 	"fmt"
@@ -49,7 +49,7 @@ func (l lane) try() bool {
 // commit makes the changes of all the requests: drafts each on what the one before makes
 // of the table, has the store keep them together, and publishes them. A slow store so costs
 // each request time, and all of them no more than one. The caller is in the lane.
-func (r *Registry) commit(group []*pending) {
+func (r *Engine) commit(group []*pending) {
 	defer func() {
 		for _, q := range group {
 			close(q.done)
@@ -90,7 +90,7 @@ func (r *Registry) commit(group []*pending) {
 // cores that are busy, whoever has just been answered would else find that the next commit
 // has begun with the few that came while nobody could run. What a commit costs, a flush or
 // the copies of what is changed in the table, is so paid once for all of them.
-func (r *Registry) gather() []*pending {
+func (r *Engine) gather() []*pending {
 	for was := 0; ; {
 		n := r.waiting.length()
 		if n == was || n >= groupSize {
@@ -105,7 +105,7 @@ func (r *Registry) gather() []*pending {
 // same registration again, once it has renewed them; nil if there is more to them. It
 // waits for no writer and no store: who renews this way must not be evicted when the
 // store hangs. It drafts nothing, since that is for those in the lane.
-func (r *Registry) renewed(state *table.State, by service.Caller, changes []service.Change) *transaction {
+func (r *Engine) renewed(state *table.State, by service.Caller, changes []service.Change) *transaction {
 	if state == nil {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (r *Registry) renewed(state *table.State, by service.Caller, changes []serv
 }
 
 // judge drafts a request on the draft that begin begins.
-func (r *Registry) judge(q *pending, begin func() *table.Draft) {
+func (r *Engine) judge(q *pending, begin func() *table.Draft) {
 	q.transaction, q.err = r.draft(begin, q.by, q.changes), nil
 	if len(q.faults) > 0 {
 		q.err = &service.Invalid{Faults: q.faults}
@@ -141,7 +141,7 @@ func (r *Registry) judge(q *pending, begin func() *table.Draft) {
 
 // Settle has the store keep what the table has without it. It must be called about every
 // lease.TickEvery, and not by who calls Expire: it takes as long as the store does.
-func (r *Registry) Settle() {
+func (r *Engine) Settle() {
 	if !r.lane.try() {
 		return // whoever is in it settles too, or the next call does
 	}
@@ -154,7 +154,7 @@ func (r *Registry) Settle() {
 // draft makes the changes on the draft that begin begins, and renews the leases of instances
 // that they leave as they are. A lease may end at any moment; where one does that the
 // draft relied on, the changes are judged once more, without it.
-func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes []service.Change) *transaction {
+func (r *Engine) draft(begin func() *table.Draft, by service.Caller, changes []service.Change) *transaction {
 	for {
 		t := r.begin(begin(), by)
 		t.results = make([]table.Result, 0, len(changes))
@@ -171,7 +171,7 @@ func (r *Registry) draft(begin func() *table.Draft, by service.Caller, changes [
 // refuse gives the error of the store to all who change something. The others are judged
 // once more, on the table as it stays: they were drafted, and maybe found faulty, on what is
 // not going to be.
-func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
+func (r *Engine) refuse(group []*pending, stays *table.Snapshot, err error) {
 	for _, q := range group {
 		if q.err != nil || !q.draft.Changed() {
 			r.judge(q, stays.Edit)
@@ -185,7 +185,7 @@ func (r *Registry) refuse(group []*pending, stays *table.Snapshot, err error) {
 
 // publish makes the changes of transactions visible, each of which was drafted on the one
 // before. The caller is in the lane.
-func (r *Registry) publish(all []*transaction) {
+func (r *Engine) publish(all []*transaction) {
 	var drafts []*table.Draft
 	for _, t := range all {
 		if t.draft.Changed() {
@@ -202,7 +202,7 @@ func (r *Registry) publish(all []*transaction) {
 }
 
 // published does what can only be done once a transaction is visible.
-func (r *Registry) published(t *transaction) {
+func (r *Engine) published(t *transaction) {
 	// It was answered until now, and by the rules of now: the store may have taken long.
 	t.wall, t.rules = r.now().UTC(), r.rules.Load()
 	for n := range t.results {
@@ -221,7 +221,7 @@ func (r *Registry) published(t *transaction) {
 }
 
 // discard gives up what a transaction has taken that will not be published.
-func (r *Registry) discard(t *transaction) {
+func (r *Engine) discard(t *transaction) {
 	for _, l := range t.granted {
 		r.State().Leases().Drop(l, t.at)
 	}

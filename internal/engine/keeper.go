@@ -1,4 +1,4 @@
-package registry
+package engine
 
 import (
 	"fmt"
@@ -17,6 +17,7 @@ import (
 type keeper struct {
 	store    store.Store // nil where the table is in memory only
 	now      func() time.Time
+	log      Logger
 	failures prometheus.Counter
 
 	// unsettled are objects of which the store may have something else than the table: an
@@ -74,14 +75,14 @@ func (k *keeper) settle(s *table.Snapshot, changed map[service.ID]struct{}) erro
 	switch {
 	case err != nil:
 		if k.failed.IsZero() {
-			log.Errorf("The store cannot keep changes, they are refused until it can: %v", err)
+			k.log.Errorf("The store cannot keep changes, they are refused until it can: %v", err)
 		}
 		k.failures.Inc()
 		k.failed, k.unsettled = k.now(), changed
 		k.failing.Store(true)
 	default:
 		if !k.failed.IsZero() {
-			log.Infof("The store keeps changes again")
+			k.log.Infof("The store keeps changes again")
 		}
 		k.failed, k.unsettled, k.behind = time.Time{}, nil, false
 		k.failing.Store(false)
