@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/coredns/caddy"
-	"github.com/coredns/coredns/plugin/pkg/fall"
 
 	"github.com/coredns-registry/registry/internal/engine"
 )
@@ -23,128 +23,92 @@ func parseText(text string) (*Config, error) {
 	return parse(c)
 }
 
+// Each Corefile in testdata/corefiles/good says in its first line what is right about it, and
+// in the lines after that which settings are not the defaults.
 func TestCorefileThatIsRight(t *testing.T) {
-	path := func(s string) *string { return &s }
-	leases := func(d, least, most time.Duration) *engine.LeaseRange {
-		return &engine.LeaseRange{Default: d, Min: least, Max: most}
-	}
-	base := Config{Zones: []string{"cluster.local."}, Listen: defaultListen, TTL: defaultTTL}
-	for _, tc := range []struct {
-		sentence string
-		text     string
-		want     func(*Config)
-	}{
-		{"nothing at all is the defaults, for the zones of the server block", "registry", func(*Config) {}},
-		{"zones may be named", "registry example.org 10.0.0.0/8", func(c *Config) { c.Zones = []string{"example.org.", "10.in-addr.arpa."} }},
-		{"a zone may be as long as its own names allow", "registry " + strings.Repeat("a.", 120) + "b", func(c *Config) { c.Zones = []string{strings.Repeat("a.", 120) + "b."} }},
-		{"listen takes an address", "registry {\n listen [::1]:99\n}", func(c *Config) { c.Listen = "[::1]:99" }},
-		{"or localhost", "registry {\n listen localhost:99\n}", func(c *Config) { c.Listen = "127.0.0.1:99" }},
-		{"listen takes every address, which the rest of the settings must allow", "registry {\n listen :8053\n}", func(c *Config) { c.Listen = ":8053" }},
-		{"listen takes an address of another machine's network", "registry {\n listen [2001:db8::1]:8053\n}", func(c *Config) { c.Listen = "[2001:db8::1]:8053" }},
-		{"tls with the endpoint's own certificate", "registry {\n tls /etc/cert.pem /etc/key.pem\n}", func(c *Config) { c.TLS = &TLSFiles{Cert: "/etc/cert.pem", Key: "/etc/key.pem"} }},
-		{"tls with an authority of clients", "registry {\n tls /etc/cert.pem /etc/key.pem /etc/ca.pem\n}", func(c *Config) {
-			c.TLS = &TLSFiles{"/etc/cert.pem", "/etc/key.pem", "/etc/ca.pem"}
-		}},
-		{"tokens", "registry {\n tokens /etc/tokens\n}", func(c *Config) { c.Tokens = path("/etc/tokens") }},
-		{"insecure", "registry {\n insecure\n}", func(c *Config) { c.Insecure = true }},
-		{"audit", "registry {\n audit /var/log/audit\n}", func(c *Config) { c.Audit = path("/var/log/audit") }},
-		{"admit one network", "registry {\n admit 10.0.0.0/8\n}", func(c *Config) { c.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }},
-		{"admit several, of both families", "registry {\n admit 10.0.0.0/8 2001:db8::/32 192.0.2.7/32\n}", func(c *Config) {
-			c.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.7/32")}
-		}},
-		{"limit of one kind", "registry {\n limit instances 100\n}", func(c *Config) { c.Limits = map[string]int{"instances": 100} }},
-		{"limits of all kinds, and none of one", "registry {\n limit instances 1\n limit services 2\n limit namespaces 3\n limit instances-per-service 4\n limit requests-per-second 0\n}", func(c *Config) {
-			c.Limits = map[string]int{"instances": 1, "services": 2, "namespaces": 3, "instances-per-service": 4, "requests-per-second": 0}
-		}},
-		{"store memory is the store there is", "registry {\n store memory\n}", func(*Config) {}},
-		{"store disk has a directory", "registry {\n store disk /var/lib/registry\n}", func(c *Config) { c.Dir = "/var/lib/registry" }},
-		{"eviction with the percentage alone keeps the floor", "registry {\n eviction 50\n}", func(c *Config) { c.Eviction = &engine.Eviction{Percent: 50, Floor: 10} }},
-		{"eviction with both, and a percent sign", "registry {\n eviction 5% 0\n}", func(c *Config) { c.Eviction = &engine.Eviction{Percent: 5, Floor: 0} }},
-		{"ttl", "registry {\n ttl 1h\n}", func(c *Config) { c.TTL = time.Hour }},
-		{"ttl of nothing", "registry {\n ttl 0s\n}", func(c *Config) { c.TTL = 0 }},
-		{"lease with the default alone keeps the range", "registry {\n lease 1m\n}", func(c *Config) { c.Leases = leases(time.Minute, 2*time.Second, 24*time.Hour) }},
-		{"lease with its range", "registry {\n lease 10s 5s 1m\n}", func(c *Config) { c.Leases = leases(10*time.Second, 5*time.Second, time.Minute) }},
-		{"answers", "registry {\n answers 8\n}", func(c *Config) { c.Most = 8 }},
-		{"answers that transfers follow", "registry {\n answers 100 transfer\n}", func(c *Config) { c.Most, c.TransferMost = 100, 100 }},
-		{"fallthrough of every zone", "registry {\n fallthrough\n}", func(c *Config) { c.Fall = fall.Root }},
-		{"fallthrough of some", "registry {\n fallthrough in-addr.arpa\n}", func(c *Config) { c.Fall = fall.F{Zones: []string{"in-addr.arpa."}} }},
-	} {
-		t.Run(tc.sentence, func(t *testing.T) {
-			want := base
-			tc.want(&want)
-			got, err := parseText(tc.text)
-			if err != nil {
-				t.Fatalf("%s: %v", tc.text, err)
+	forEachCorefile(t, "good", func(t *testing.T, text string, comments []string) {
+		config, err := parseText(text)
+		if err != nil {
+			t.Fatalf("%s%v", text, err)
+		}
+		if got := settings(config); !slices.Equal(got, comments[1:]) {
+			t.Errorf("%sgot\n%s\nwant\n%s", text, strings.Join(got, "\n"), strings.Join(comments[1:], "\n"))
+		}
+	})
+}
+
+// Each Corefile in testdata/corefiles/bad says in its first line what is wrong with it, and in
+// the second the error: it names the directive, the value and what would be right.
+func TestCorefileThatIsWrong(t *testing.T) {
+	forEachCorefile(t, "bad", func(t *testing.T, text string, comments []string) {
+		_, err := parseText(text)
+		if err == nil {
+			t.Fatalf("%sgot no error", text)
+		}
+		if got := "error: " + complaint(err); len(comments) != 2 || got != comments[1] {
+			t.Errorf("%sgot  %s\nwant %s", text, got, comments[1:])
+		}
+	})
+}
+
+// forEachCorefile runs a test on the Corefiles of a kind, of which there must be some, and on
+// the comments at their beginnings.
+func forEachCorefile(t *testing.T, kind string, run func(t *testing.T, text string, comments []string)) {
+	for name, text := range corefiles(t, kind) {
+		t.Run(name, func(t *testing.T) {
+			var comments []string
+			for line := range strings.Lines(text) {
+				comment, ok := strings.CutPrefix(line, "# ")
+				if !ok {
+					break
+				}
+				comments = append(comments, strings.TrimSuffix(comment, "\n"))
 			}
-			if !reflect.DeepEqual(*got, want) {
-				t.Errorf("%s:\ngot  %+v\nwant %+v", tc.text, *got, want)
+			if len(comments) == 0 {
+				t.Fatal("the file does not begin with a comment that says what the case is")
 			}
+			run(t, text, comments)
 		})
 	}
 }
 
-// A refusal names the directive, the value and what would be right.
-func TestCorefileThatIsWrong(t *testing.T) {
-	for _, tc := range []struct {
-		sentence string
-		text     string
-		want     []string
-	}{
-		{"an unknown directive", "registry {\n liste 127.0.0.1:1\n}", []string{"liste", "listen, tls, tokens, insecure, audit, admit, limit, store, ttl, lease, eviction"}},
-		{"a directive of a later version", "registry {\n shards 4\n}", []string{"shards", "unknown"}},
-		{"a directive twice", "registry {\n ttl 5s\n ttl 6s\n}", []string{"ttl", "twice", "once"}},
-		{"the plugin twice", "registry\nregistry", []string{"once"}},
-		{"no argument", "registry {\n listen\n}", []string{"listen", "0 arguments", "listen ADDRESS"}},
-		{"too many arguments", "registry {\n ttl 1s 2s\n}", []string{"ttl", "2 arguments", "ttl DURATION"}},
-		{"zones that are all reverse", "registry 10.0.0.0/8", []string{"10.in-addr.arpa.", "reverse", "cluster.local"}},
-		{"a zone that is too long for the names below it", "registry " + strings.Repeat("a.", 121) + "b", []string{"a.b.", "244 bytes", "242", "ns.dns"}},
-		{"listen without a port", "registry {\n listen 127.0.0.1\n}", []string{"listen 127.0.0.1", "host and port"}},
-		{"listen on a port that is none", "registry {\n listen 127.0.0.1:http\n}", []string{"http", "0 to 65535"}},
-		{"listen on a name", "registry {\n listen example.org:1\n}", []string{"example.org", "IP address"}},
-		{"tls without a key", "registry {\n tls /etc/cert.pem\n}", []string{"tls", "1 arguments", "tls CERT KEY [CLIENT_CA]"}},
-		{"tls with a fourth file", "registry {\n tls a b c d\n}", []string{"tls", "4 arguments", "tls CERT KEY [CLIENT_CA]"}},
-		{"tls twice", "registry {\n tls a b\n tls a b\n}", []string{"tls", "twice", "once"}},
-		{"tokens without a file", "registry {\n tokens\n}", []string{"tokens", "0 arguments", "tokens FILE"}},
-		{"tokens in two files", "registry {\n tokens a b\n}", []string{"tokens", "2 arguments", "tokens FILE"}},
-		{"insecure of something", "registry {\n insecure yes\n}", []string{"insecure", "1 arguments", `write "insecure"`}},
-		{"audit without a file", "registry {\n audit\n}", []string{"audit", "0 arguments", "audit FILE"}},
-		{"admit nothing", "registry {\n admit\n}", []string{"admit", "0 arguments", "admit CIDR..."}},
-		{"admit an address", "registry {\n admit 10.0.0.0/8 192.0.2.1\n}", []string{"admit 10.0.0.0/8 192.0.2.1", `"192.0.2.1" is no network`, "10.0.0.0/8"}},
-		{"admit a network with bits behind its length", "registry {\n admit 10.1.0.0/8\n}", []string{"admit 10.1.0.0/8", "write 10.0.0.0/8"}},
-		{"admit an IPv4 network written as IPv6", "registry {\n admit ::ffff:10.0.0.0/104\n}", []string{"admit ::ffff:10.0.0.0/104", "IPv4 network written as IPv6"}},
-		{"limit of a kind there is not", "registry {\n limit ports 5\n}", []string{"limit ports 5", `"ports"`, "instances, services, namespaces, instances-per-service, requests-per-second"}},
-		{"limit without a number", "registry {\n limit instances\n}", []string{"limit", "1 arguments", "limit KIND NUMBER"}},
-		{"limit below nothing", "registry {\n limit instances -1\n}", []string{"limit instances -1", `"-1"`, "1 or more, or 0"}},
-		{"limit that is no number", "registry {\n limit services many\n}", []string{"limit services many", `"many"`, "1 or more, or 0"}},
-		{"limit beyond all numbers", "registry {\n limit services 2147483648\n}", []string{"2147483648", "1 or more, or 0"}},
-		{"limit of one kind twice", "registry {\n limit instances 1\n limit services 2\n limit instances 1\n}", []string{"limit instances", "twice", "once"}},
-		{"a store there is not", "registry {\n store disk\n}", []string{"store disk", "memory"}},
-		{"a store in memory with a directory", "registry {\n store memory /tmp\n}", []string{"store memory /tmp", "disk"}},
-		{"eviction of more than all", "registry {\n eviction 101\n}", []string{"101", "0 to 100"}},
-		{"a floor below nothing", "registry {\n eviction 20 -1\n}", []string{"-1", "0 or more"}},
-		{"ttl without a unit", "registry {\n ttl 5\n}", []string{"ttl", `"5"`, "30s"}},
-		{"ttl below the range", "registry {\n ttl -1s\n}", []string{"-1s", "0s to 1h"}},
-		{"ttl above the range", "registry {\n ttl 61m\n}", []string{"61m", "0s to 1h"}},
-		{"ttl with a fraction", "registry {\n ttl 1500ms\n}", []string{"1500ms", "whole seconds"}},
-		{"lease with half a range", "registry {\n lease 30s 2s\n}", []string{"lease 30s 2s", "MIN MAX"}},
-		{"lease of nothing", "registry {\n lease 0s\n}", []string{"0s", "1s to"}},
-		{"a default outside its range", "registry {\n lease 1m 2s 30s\n}", []string{"1m0s", "30s", "MIN <= DEFAULT <= MAX"}},
-		{"a default outside the range that is not written", "registry {\n lease 1s\n}", []string{"1s", "2s"}},
-		{"answers that something else follows", "registry {\n answers 100 everywhere\n}", []string{"answers 100 everywhere", `"everywhere"`, "MAX transfer"}},
-		{"answers below nothing", "registry {\n answers -1\n}", []string{"answers -1", "0 (all) to 65535"}},
-	} {
-		t.Run(tc.sentence, func(t *testing.T) {
-			_, err := parseText(tc.text)
-			if err == nil {
-				t.Fatalf("%s: got no error", tc.text)
-			}
-			for _, want := range tc.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%s:\ngot  %v\nwant %q in it", tc.text, err, want)
-				}
-			}
-		})
+// corefiles returns the Corefiles of a kind by their names, and fails the test where there are none.
+func corefiles(t testing.TB, kind string) map[string]string {
+	t.Helper()
+	texts := make(map[string]string)
+	for _, path := range must(filepath.Glob("testdata/corefiles/" + kind + "/*"))(t) {
+		texts[filepath.Base(path)] = string(must(os.ReadFile(path))(t))
 	}
+	if len(texts) == 0 {
+		t.Fatalf("there are no files in testdata/corefiles/%s", kind)
+	}
+	return texts
+}
+
+// settings writes down the settings that are not the defaults, a line each.
+func settings(config *Config) (lines []string) {
+	defaults := Config{Zones: []string{"cluster.local."}, Listen: defaultListen, TTL: defaultTTL}
+	differ := func(v, usual reflect.Value) {
+		for n := range v.NumField() {
+			field := v.Type().Field(n)
+			if field.Anonymous || reflect.DeepEqual(v.Field(n).Interface(), usual.Field(n).Interface()) {
+				continue
+			}
+			lines = append(lines, fmt.Sprintf("%s: %+v", field.Name, reflect.Indirect(v.Field(n))))
+		}
+	}
+	differ(reflect.ValueOf(*config), reflect.ValueOf(defaults))
+	differ(reflect.ValueOf(config.Shared), reflect.ValueOf(defaults.Shared))
+	return lines
+}
+
+// complaint returns what is wrong, without the place that Caddy names.
+func complaint(err error) string {
+	_, text, ok := strings.Cut(err.Error(), "Error during parsing: ")
+	if !ok {
+		return err.Error()
+	}
+	return text
 }
 
 func TestNameServersAreWhereTheServerIsBound(t *testing.T) {
@@ -178,11 +142,11 @@ func parseAddrs(list string) []netip.Addr {
 
 // FuzzCorefile holds that what parses is in range, and nothing panics.
 func FuzzCorefile(f *testing.F) {
-	for _, name := range must(filepath.Glob("testdata/corefiles/*"))(f) {
-		f.Add(string(must(os.ReadFile(name))(f)))
+	for _, kind := range []string{"good", "bad"} {
+		for _, text := range corefiles(f, kind) {
+			f.Add(text)
+		}
 	}
-	f.Add("registry {\n lease 10s 5s 1m\n answers 8\n fallthrough in-addr.arpa\n}")
-	f.Add("registry {\n listen :1\n tls a b c\n tokens d\n insecure\n audit e\n admit 10.0.0.0/8 ::/0\n limit instances 5\n limit services 0\n}")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parseText(text)
 		if err != nil {
