@@ -16,7 +16,7 @@ import (
 // openGuard returns who decides what may be done at an endpoint. It reads the files that the
 // settings name.
 func openGuard(listen string, s *Shared) (*access.Guard, error) {
-	rules := access.Rules{RequestsPerSecond: s.requestsPerSecond(listen)}
+	rules := access.Rules{RequestsPerSecond: s.requestRate(listen)}
 	if !s.asksForCredentials() {
 		if !isLoopback(listen) && !s.Insecure {
 			return nil, fmt.Errorf("listen %s is not a loopback address, and nothing says who may register: write `tokens FILE`, or `tls CERT KEY CLIENT_CA`, "+
@@ -88,14 +88,20 @@ func (s *Shared) accepts(t *access.Tokens) error {
 	return nil
 }
 
-// requestsPerSecond returns how many requests one credential or address may send. Where all
+// defaultRequestsPerSecond is more than a sane client sends.
+const defaultRequestsPerSecond = 5_000
+
+// requestRate returns how many requests one credential or address may send. Where all
 // callers are on this machine and none has a credential, they have one address, and a limit
 // on it would have one that is out of bounds shut out the others: it is for who asks for it.
-func (s *Shared) requestsPerSecond(listen string) int {
-	if _, said := s.Limits["requests-per-second"]; !said && isLoopback(listen) && !s.asksForCredentials() {
+func (s *Shared) requestRate(listen string) int {
+	if n, set := s.Limits[requestsPerSecond]; set {
+		return n
+	}
+	if isLoopback(listen) && !s.asksForCredentials() {
 		return 0
 	}
-	return s.rules().Limits.RequestsPerSecond
+	return defaultRequestsPerSecond
 }
 
 func isLoopback(listen string) bool {

@@ -188,7 +188,7 @@ func TestWhoIsLimitedByDefault(t *testing.T) {
 		{"or none, where that is said", "listen :8053\ninsecure\nlimit requests-per-second 0", 0},
 	} {
 		config := files.config(t, tc.lines)
-		if got := config.requestsPerSecond(config.Listen); got != tc.want {
+		if got := config.requestRate(config.Listen); got != tc.want {
 			t.Errorf("%s: got %d, want %d", tc.sentence, got, tc.want)
 		}
 	}

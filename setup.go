@@ -16,7 +16,6 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
-	"github.com/coredns/coredns/plugin/pkg/fall"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/coredns/coredns/plugin/transfer"
@@ -36,27 +35,6 @@ func init() {
 	// nothing but wait once CoreDNS has started.
 	runtime.LockOSThread()
 }
-
-// Config is what one server block's Corefile says. The zero value is not valid; parse
-// starts from the defaults.
-type Config struct {
-	Zones  []string
-	Listen string // host:port
-	Dir    string // of the store on disk, absolute; empty for a table in memory
-	TTL    time.Duration
-	Most   int // records in one answer; 0 is all
-	Fall   fall.F
-
-	TransferMost int // records of one name and type in a zone transfer; 0 is all
-
-	Shared
-}
-
-// The defaults of the Corefile.
-const (
-	defaultListen = "127.0.0.1:8053"
-	defaultTTL    = 5 * time.Second
-)
 
 // setup puts the plugin into its server block. It opens nothing: a Corefile that turns
 // out wrong further down must leave no trace.

@@ -100,13 +100,22 @@ func TestWhatOneBlockSaysHoldsForAll(t *testing.T) {
 			Limits:   engine.DefaultRules.Limits,
 			Networks: whole.Networks,
 		}
-		want.Limits.Instances, want.Limits.RequestsPerSecond = 5, 0
+		want.Limits.Instances = 5
 		if got := g.shared[defaultListen].rules(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q:\ngot  %+v\nwant %+v", blocks, got, want)
 		}
 	}
 	if engine.DefaultRules.Limits.Instances == 5 {
 		t.Error("the defaults have changed with the settings")
+	}
+}
+
+// What differs is named by the directive that sets it, so each setting has one.
+func TestEverySharedSettingNamesItsDirective(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Shared]()) {
+		if name := field.Tag.Get("directive"); directives[name].parse == nil {
+			t.Errorf("%s is set by the directive %q, which does not exist", field.Name, name)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func TestStartsOnlyWhenItIsKnownWhoMayRegister(t *testing.T) {
 		{"certificates that no client is asked for", "tokens {$FILES}/cert-lines", "write `tls CERT KEY CLIENT_CA`"},
 		{"certificates that no client is asked for, over TLS", "tokens {$FILES}/cert-lines\n" + pem, "write `tls CERT KEY CLIENT_CA`"},
 		{"an audit that cannot be", "audit {$FILES}/none/audit", "none/audit: no such file"},
-		{"a limit of nothing", "limit requests 5", "it is one of instances, services"},
+		{"a limit of nothing", "limit requests 5", "it must be one of instances, services"},
 		{"a network with bits behind its length", "admit 192.0.2.1/24", "write 192.0.2.0/24"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {

@@ -18,7 +18,6 @@ type Limits struct {
 	Services            int
 	Namespaces          int
 	InstancesPerService int
-	RequestsPerSecond   int // of one credential, and of one address without one
 }
 
 var defaultLimits = Limits{
@@ -26,7 +25,6 @@ var defaultLimits = Limits{
 	Services:            200_000,
 	Namespaces:          10_000,
 	InstancesPerService: 10_000,
-	RequestsPerSecond:   5_000,
 }
 
 // Of returns the limit of a kind, by its name in the Corefile; nil where there is no such kind.
@@ -40,14 +38,12 @@ func (l *Limits) Of(kind string) *int {
 		return &l.Namespaces
 	case "instances-per-service":
 		return &l.InstancesPerService
-	case "requests-per-second":
-		return &l.RequestsPerSecond
 	}
 	return nil
 }
 
 // LimitKinds are the names that Of knows.
-const LimitKinds = "instances, services, namespaces, instances-per-service, requests-per-second"
+var LimitKinds = []string{"instances", "services", "namespaces", "instances-per-service"}
 
 // room reports whether a draft has room for a service, or for an instance that it does not
 // hold. One that it holds is not to be asked for, and a service that it holds has room: what is
