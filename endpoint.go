@@ -68,10 +68,8 @@ func openEndpoint(config *Config, guard *access.Guard, connections *access.Conne
 		Watching:    func(delta int) { e.watchers.Add(int64(delta)) },
 	})
 	e.run()
-	if in != nil {
-		if err := e.load(reload); err != nil {
-			return nil, errors.Join(err, listener.Close(), e.stop())
-		}
+	if err := e.load(reload); err != nil {
+		return nil, errors.Join(err, listener.Close(), e.stop())
 	}
 	e.running.Go(func() {
 		if err := e.server.Serve(listener); err != nil {
@@ -102,7 +100,7 @@ func (e *endpoint) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Expire) })
-	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Settle) }) // may wait for the store
+	e.running.Go(func() { every(ctx, lease.TickEvery, e.registry.Flush) }) // may wait for the store
 	e.running.Go(func() { every(ctx, access.LookEvery, e.look) })
 	e.running.Go(func() { every(ctx, access.LookEvery, e.server.FlushLog) })
 	e.running.Go(func() { tuning.HoldStack(ctx) })

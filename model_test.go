@@ -312,7 +312,7 @@ func (m *model) tick() {
 		m.doubtful[id] = true
 	}
 	m.Engine.Expire()
-	m.Engine.Settle()
+	m.Engine.Flush()
 }
 
 // restartAtRandom opens another registry on the store, in the peace of a shutdown or in the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/memory"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -208,10 +209,11 @@ func TestTheSerialGrowsOverRestartsRestoresAndMovesBetweenStores(t *testing.T) {
 	}
 	open := func(in *memory.Store) *engine.Engine {
 		t.Helper()
-		if in == nil {
-			return engine.New("127.0.0.1:0", func() time.Time { return now }, nil, log)
+		var s store.Store
+		if in != nil {
+			s = in
 		}
-		r := engine.New("127.0.0.1:0", func() time.Time { return now }, in, log)
+		r := engine.New("127.0.0.1:0", func() time.Time { return now }, s, log)
 		if err := r.Load(); err != nil {
 			t.Fatal(err)
 		}

@@ -103,7 +103,7 @@ func TestDiskTroubleCostsWritesAndNothingElse(t *testing.T) {
 				status, _, _ := s.problem(t, http.MethodPut, instancePath("web", "new"), `{"addresses":["192.0.2.10"],"leaseSeconds":0}`)
 				return status == http.StatusCreated || status == http.StatusOK
 			})
-			s.log.wait(t, 0, "The store keeps changes again")
+			s.log.wait(t, 0, "Store recovered")
 			for { // the watcher has missed nothing
 				c, err := w.next()
 				if err != nil {
@@ -113,8 +113,8 @@ func TestDiskTroubleCostsWritesAndNothingElse(t *testing.T) {
 					break
 				}
 			}
-			if told := strings.Count(s.log.String(), "cannot keep changes"); told > 1 && !tt.partial {
-				t.Errorf("the log says %d times that the store cannot keep changes, want it once an episode", told)
+			if told := strings.Count(s.log.String(), "Store commit failed"); told > 1 && !tt.partial {
+				t.Errorf("the log says %d times that the store failed, want it once an episode", told)
 			}
 			was, _ = s.served(t)
 			s.kill(t)

@@ -114,13 +114,13 @@ func TestSilenceOfAllDrainsAtTheBudgetsPace(t *testing.T) {
 		}
 		return true
 	})
-	s.log.wait(t, 0, "No instance is held back any more")
+	s.log.wait(t, 0, "Eviction budget sufficient again")
 	if !saved.late { // who was saved may otherwise have been held back once more
 		if status := s.must(t, http.StatusOK, http.MethodGet, "/v1/status", ""); !strings.Contains(status, `"held":0`) || strings.Contains(status, `"reason"`) {
 			t.Errorf("afterwards the status is %s", status)
 		}
 		log := s.log.String()
-		for _, line := range []string{"instances stay although their leases have ended", "No instance is held back any more"} {
+		for _, line := range []string{"Eviction budget reached", "Eviction budget sufficient again"} {
 			if n := strings.Count(log, line); n != 1 {
 				t.Errorf("%q is %d times in the log, want one of an episode:\n%s", line, n, log)
 			}
@@ -213,7 +213,7 @@ func (s *server) saysWhatIsHeld(t *testing.T, b budget, there int) bool {
 	if !strings.Contains(told, "held back") {
 		t.Errorf("no instance is explained to be held back: %s", shortened(told))
 	}
-	s.log.wait(t, 0, "instances stay although their leases have ended")
+	s.log.wait(t, 0, "Eviction budget reached")
 	return true
 }
 

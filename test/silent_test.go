@@ -74,7 +74,7 @@ func (s *server) excuses(late time.Duration) (slack time.Duration, ok bool) {
 // settlesWithin is how long a test waits for what a server has told already.
 const settlesWithin = slowness * 2 * time.Second
 
-var unheardLine = regexp.MustCompile(`No heartbeat could be heard for (\S+):`)
+var unheardLine = regexp.MustCompile(`Paused for (\S+);`)
 
 // unheard is the time that leases were prolonged by, since the process did not run.
 func (s *server) unheard() (sum time.Duration) {

@@ -55,7 +55,7 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 		want     string // of the refusal; empty where there is room
 	}{
 		{"the last instance", "instances", 4, "prod/db/new 192.0.2.9", ""},
-		{"one instance more", "instances", 3, "prod/db/new 192.0.2.9", "0: is one too many: the table has 3 instances, and that is the limit"},
+		{"one instance more", "instances", 3, "prod/db/new 192.0.2.9", "0: quota exceeded: the table has 3 instances"},
 		{"an instance is replaced", "instances", 3, "prod/web/a 192.0.2.9", ""},
 		{"the same again", "instances", 3, "prod/web/a 192.0.2.1", ""},
 		{"a heartbeat", "instances", 1, "renew prod/web/b", ""},
@@ -63,21 +63,21 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 		{"a definition is no instance", "instances", 3, "service prod/new headless", ""},
 
 		{"the last of the service", "instances-per-service", 3, "prod/web/new 192.0.2.9", ""},
-		{"one more of the service", "instances-per-service", 2, "prod/web/new 192.0.2.9", "0: is one too many: the service has 2 instances, and that is the limit"},
+		{"one more of the service", "instances-per-service", 2, "prod/web/new 192.0.2.9", "0: quota exceeded: the service has 2 instances"},
 		{"one of another service", "instances-per-service", 2, "prod/db/new 192.0.2.9", ""},
 		{"one of the service is replaced", "instances-per-service", 2, "prod/web/a 192.0.2.9", ""},
 		{"the first of a service", "instances-per-service", 1, "prod/new/new 192.0.2.9", ""},
 
 		{"the last service, by an instance", "services", 3, "prod/new/new 192.0.2.9", ""},
-		{"one service more, by an instance", "services", 2, "prod/new/new 192.0.2.9", "0: is one too many: the table has 2 services, and that is the limit"},
+		{"one service more, by an instance", "services", 2, "prod/new/new 192.0.2.9", "0: quota exceeded: the table has 2 services"},
 		{"the last service, by a definition", "services", 3, "service prod/new headless", ""},
-		{"one service more, by a definition", "services", 2, "service prod/new headless", "0: is one too many: the table has 2 services, and that is the limit"},
+		{"one service more, by a definition", "services", 2, "service prod/new headless", "0: quota exceeded: the table has 2 services"},
 		{"a service that is there is defined", "services", 2, "service prod/web headless", ""},
 		{"another instance of one", "services", 2, "prod/web/new 192.0.2.9", ""},
 
 		{"the last namespace", "namespaces", 2, "test/new/new 192.0.2.9", ""},
-		{"one namespace more", "namespaces", 1, "test/new/new 192.0.2.9", "0: is one too many: the table has 1 namespaces, and that is the limit"},
-		{"one namespace more, by a definition", "namespaces", 1, "service test/new headless", "0: is one too many: the table has 1 namespaces, and that is the limit"},
+		{"one namespace more", "namespaces", 1, "test/new/new 192.0.2.9", "0: quota exceeded: the table has 1 namespaces"},
+		{"one namespace more, by a definition", "namespaces", 1, "service test/new headless", "0: quota exceeded: the table has 1 namespaces"},
 		{"another service in one", "namespaces", 1, "prod/new/new 192.0.2.9", ""},
 
 		{"no limit", "instances", 0, "prod/web/new 192.0.2.9", ""},
@@ -86,16 +86,16 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 		{"no limit", "namespaces", 0, "test/new/new 192.0.2.9", ""},
 
 		{"a batch frees the room that it takes", "instances", 3, "- prod/web/a\nprod/web/new 192.0.2.9", ""},
-		{"a batch frees it too late", "instances", 3, "prod/web/new 192.0.2.9\n- prod/web/a", "0: is one too many: the table has 3 instances, and that is the limit"},
-		{"a batch takes it twice", "instances", 4, "prod/web/x 192.0.2.8\nprod/web/y 192.0.2.9", "1: is one too many: the table has 4 instances, and that is the limit"},
+		{"a batch frees it too late", "instances", 3, "prod/web/new 192.0.2.9\n- prod/web/a", "0: quota exceeded: the table has 3 instances"},
+		{"a batch takes it twice", "instances", 4, "prod/web/x 192.0.2.8\nprod/web/y 192.0.2.9", "1: quota exceeded: the table has 4 instances"},
 		{"a batch registers one twice", "instances", 4, "prod/web/x 192.0.2.8\nprod/web/x 192.0.2.9", ""},
 		{"a batch replaces the service", "services", 2, "- prod/db/c\nprod/new/new 192.0.2.9", ""},
 		{"a batch takes a service with all of its own", "instances", 3, "- prod/web/\nprod/db/x 192.0.2.8\nprod/db/y 192.0.2.9", ""},
 		{"and no more", "instances", 3, "- prod/web/\nprod/db/x 192.0.2.7\nprod/db/y 192.0.2.8\nprod/db/z 192.0.2.9",
-			"3: is one too many: the table has 3 instances, and that is the limit"},
+			"3: quota exceeded: the table has 3 instances"},
 		{"a batch moves to another namespace", "namespaces", 1, "- prod/web/\n- prod/db/\ntest/new/new 192.0.2.9", ""},
 		{"a batch names each that is too many", "instances-per-service", 2, "prod/web/x 192.0.2.8\nprod/db/y 192.0.2.8\nprod/db/z 192.0.2.9",
-			"0: is one too many: the service has 2 instances, and that is the limit\n2: is one too many: the service has 2 instances, and that is the limit"},
+			"0: quota exceeded: the service has 2 instances\n2: quota exceeded: the service has 2 instances"},
 	} {
 		t.Run(fmt.Sprint(tc.limit, " ", tc.n, ", ", tc.sentence), func(t *testing.T) {
 			w := testkit.NewWorld(t, testkit.Rules(), nil)
@@ -139,7 +139,7 @@ func TestQuotasHoldUnderConcurrentRegistrations(t *testing.T) {
 						switch err := w.ApplyAs(service.Caller{Name: fmt.Sprint(caller)}, c); {
 						case err == nil:
 							there.Add(1)
-						case !strings.Contains(err.Error(), "one too many"):
+						case !strings.Contains(err.Error(), "quota exceeded"):
 							t.Error(err)
 						}
 					}
@@ -226,10 +226,10 @@ func TestAddressesLieInTheNetworksThatAreAdmitted(t *testing.T) {
 	}{
 		{"within", "prod/web/a 192.0.2.127", ""},
 		{"within, of both families", "prod/web/a 192.0.2.0 2001:db8:1:ffff::1", ""},
-		{"just outside", "prod/web/a 192.0.2.128", "0 addresses[0]: 192.0.2.128 is not admitted: it must lie in 192.0.2.0/25, 2001:db8:1::/48"},
-		{"one of several", "prod/web/a 192.0.2.1 2001:db8:2::1 192.0.2.2", "0 addresses[1]: 2001:db8:2::1 is not admitted: it must lie in 192.0.2.0/25, 2001:db8:1::/48"},
-		{"loopback", "prod/web/a 127.0.0.1", "0 addresses[0]: 127.0.0.1 is not admitted: it must lie in 192.0.2.0/25, 2001:db8:1::/48"},
-		{"the second of a batch", "prod/web/a 192.0.2.1\nprod/web/b 203.0.113.1", "1 addresses[0]: 203.0.113.1 is not admitted: it must lie in 192.0.2.0/25, 2001:db8:1::/48"},
+		{"just outside", "prod/web/a 192.0.2.128", "0 addresses[0]: 192.0.2.128 is not admitted: it must be in 192.0.2.0/25, 2001:db8:1::/48"},
+		{"one of several", "prod/web/a 192.0.2.1 2001:db8:2::1 192.0.2.2", "0 addresses[1]: 2001:db8:2::1 is not admitted: it must be in 192.0.2.0/25, 2001:db8:1::/48"},
+		{"loopback", "prod/web/a 127.0.0.1", "0 addresses[0]: 127.0.0.1 is not admitted: it must be in 192.0.2.0/25, 2001:db8:1::/48"},
+		{"the second of a batch", "prod/web/a 192.0.2.1\nprod/web/b 203.0.113.1", "1 addresses[0]: 203.0.113.1 is not admitted: it must be in 192.0.2.0/25, 2001:db8:1::/48"},
 		{"a cluster IP is no instance's address", "service prod/vip clusterIP 10.0.0.1", ""},
 	} {
 		w := testkit.NewWorld(t, within(networks...), nil)

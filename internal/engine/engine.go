@@ -1,12 +1,10 @@
 // Package engine is the only door through which the table changes: it judges changes by the
-// rules, has the store keep them, publishes them, and takes instances out whose lease has
-// ended. It fills the table from the store when it starts.
+// rules, has the store commit them, publishes them, and removes instances whose lease has
+// expired. At the start it fills the table from the store.
 // The package knows nothing of DNS messages, HTTP or CoreDNS.
 package engine
 
 import (
-	"errors"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -16,156 +14,108 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// Engine is the only door through which the table changes. Reading goes past it: a
-// reader takes what is published and asks nobody.
+// Engine is the only door through which the table changes. Readers do not pass it: they take
+// the state that is published, and wait for nobody.
 //
 // Its methods may be called from any goroutine.
 type Engine struct {
 	now     func() time.Time
 	clock   *lease.Clock
 	table   table.Table
+	rules   atomic.Pointer[rules]
 	metrics *metrics
 	log     Logger
-	rules   atomic.Pointer[rules]
 
-	waiting queue // for the lane
-	ended   ended // leases that have, of instances that are still in the table
+	waiting queue   // requests that nobody commits yet
+	expired expired // leases of instances that are still in the table
 
-	// lane is where whoever changes the table is, also while the store keeps the change.
-	// All that wait meanwhile go together.
-	lane  lane
-	store keeper // guarded by lane
+	// writer is held by whoever changes the table, also while the store commits the change.
+	// All requests that wait meanwhile are committed together by the next holder.
+	writer    semaphore
+	persister persister // guarded by writer
 
 	evictions evictions
 	stopped   atomic.Bool // a load is to end
 }
 
-// LeaseRange is the lease of a registration that names none, and the range of those
-// that do. All are whole seconds.
-type LeaseRange struct{ Default, Min, Max time.Duration }
-
-// Rules are what changes of the table are judged by.
-type Rules struct {
-	Leases   LeaseRange
-	Eviction Eviction
-	Limits   Limits
-	Networks []netip.Prefix // that instances must lie in; empty for all
-	TTL      time.Duration  // the longest that an answer may be kept
-}
-
-// DefaultRules are those where the operator says nothing.
-var DefaultRules = Rules{
-	Leases:   LeaseRange{Default: 30 * time.Second, Min: 2 * time.Second, Max: 24 * time.Hour},
-	Eviction: Eviction{Percent: 20, Floor: 10},
-	Limits:   defaultLimits,
-}
-
-// rules are those in force. They may be replaced while the registry runs.
-type rules struct {
-	Rules
-
-	// cachedUntil is when the last answer goes out of date that was given while the TTL
-	// was longer.
-	cachedUntil time.Time
-}
-
-// Logger is where the engine tells the operator what no caller can be told. CoreDNS's log.P is
-// one, and a test's own shows what was said: an interface, so that nothing of CoreDNS is in here.
+// Logger is where the engine tells the operator what no caller can be told. It is an interface
+// so that the engine needs nothing of CoreDNS, whose log.P is one, and so that tests read what
+// was logged.
 type Logger interface {
 	Infof(format string, v ...any)
 	Warningf(format string, v ...any)
 	Errorf(format string, v ...any)
 }
 
-// New returns an engine whose table is kept in a store, and is not loaded yet; or where that
-// is nil, one with an empty table in memory. The endpoint is what its metrics are told apart
-// by; now is the clock of everything in it and must be monotonic, as time.Now is.
-func New(endpoint string, now func() time.Time, in store.Store, log Logger) *Engine {
-	r := &Engine{
+// New returns an engine on a store, or where that is nil, one whose table is in memory only. It
+// answers nothing before Load. Its metrics have the name as their label endpoint. now is the
+// clock of everything in it, and must be monotonic as time.Now is.
+func New(name string, now func() time.Time, in store.Store, log Logger) *Engine {
+	e := &Engine{
 		now:     now,
 		clock:   lease.NewClock(now),
-		lane:    newLane(),
-		metrics: newMetrics(endpoint),
+		writer:  make(semaphore, 1),
+		metrics: newMetrics(name),
 		log:     log,
 	}
-	r.store = keeper{store: in, now: now, log: log, failures: r.metrics.storeFailures}
-	r.SetRules(DefaultRules)
-	if in == nil {
-		r.table.Open(table.Empty(uint64(now().UnixMilli())), now())
-	}
-	return r
+	e.persister = persister{store: in, now: now, log: log, failures: e.metrics.storeFailures}
+	e.SetRules(DefaultRules)
+	return e
 }
 
 // State returns the published table, nil until it is loaded.
-func (r *Engine) State() *table.State { return r.table.Load() }
+func (e *Engine) State() *table.State { return e.table.Load() }
 
 // Now returns the time on the clock of leases.
-func (r *Engine) Now() lease.Time { return r.clock.Now() }
+func (e *Engine) Now() lease.Time { return e.clock.Now() }
 
-// StoreFailing reports whether the store could not keep the last change that it was given.
-func (r *Engine) StoreFailing() bool { return r.store.failing.Load() }
+// StoreFailing reports whether the last commit failed.
+func (e *Engine) StoreFailing() bool { return e.persister.failing.Load() }
 
 // Apply makes all the changes, as one transaction with one revision, or none of them
-// and returns an error: *service.Invalid names every fault; service.ErrNotLoaded and
-// service.ErrNotKept say to come again. When it returns, the changes are kept, and DNS
-// answers by them. Callers who want many changes wait in turn, with those who want few.
+// and returns an error: *service.Invalid names every fault; after service.ErrNotLoaded and
+// service.ErrNotKept the caller may try again. When it returns, the changes are in the store,
+// and the published state has them. Callers are served in turn, however many changes each wants.
 //
 // arrived is when the changes came in. The results stand in the order of the changes;
 // revision is that of the table with them.
-func (r *Engine) Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
-	state := r.table.Load()
-	if t := r.renewed(state, by, changes); t != nil {
-		r.metrics.applied(t, r.now().Sub(arrived))
+func (e *Engine) Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error) {
+	state := e.table.Load()
+	if t := e.renewOnly(state, by, changes); t != nil {
+		e.metrics.applied(t, e.now().Sub(arrived))
 		return t.results, state.Revision, nil
 	}
-	q := &pending{by: by, changes: changes, done: make(chan struct{})}
-	r.waiting.add(q)
-	r.see(q)
+	q := &request{by: by, changes: changes, done: make(chan struct{})}
+	e.waiting.add(q)
+	e.await(q)
 	if q.err != nil {
 		return nil, 0, q.err
 	}
-	r.metrics.applied(q.transaction, r.now().Sub(arrived))
+	e.metrics.applied(q.transaction, e.now().Sub(arrived))
 	return q.results, q.revision(), nil
 }
 
-// see waits until a request is done. Whoever was in the lane took it along, or it goes
-// there itself, with those whose turn it is.
-func (r *Engine) see(q *pending) {
-	for !q.isDone() {
-		select {
-		case <-q.done:
-		case r.lane <- struct{}{}:
-			r.commit(r.gather())
-			r.lane.leave()
-		}
-	}
-}
-
 // Check returns everything that is wrong with a change whatever the table holds.
-func (r *Engine) Check(c *service.Change) []service.Fault {
-	return (&transaction{rules: r.rules.Load()}).check(c)
+func (e *Engine) Check(c *service.Change) []service.Fault {
+	return (&transaction{rules: e.rules.Load()}).check(c)
 }
 
-// Rules returns what changes are judged by now.
-func (r *Engine) Rules() Rules { return r.rules.Load().Rules }
-
-// SetRules replaces what changes are judged by.
-func (r *Engine) SetRules(to Rules) {
-	is := &rules{Rules: to}
-	if was := r.rules.Load(); was != nil {
-		is.cachedUntil = was.cachedUntil
-		if to.TTL < was.TTL {
-			is.cachedUntil = r.now().Add(was.TTL)
-		}
+// Differs reports whether a Register or Define would change its object as it is in the snapshot.
+func (e *Engine) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
+	if c.Op == service.Define {
+		view := s.Service(c.ID.Name)
+		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
 	}
-	r.rules.Store(is)
+	prev := s.Instance(c.ID)
+	next := (&transaction{by: by, rules: e.rules.Load()}).resolve(c, prev)
+	return prev == nil || !prev.Says(&next)
 }
 
 // Renew gives an instance's lease its full length. It changes a deadline and nothing
 // else, so it waits for no writer and no store. It returns service.ErrNotFound,
 // service.ErrNotOwner, service.ErrPrecondition or service.ErrNotLoaded.
-func (r *Engine) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
-	state := r.table.Load()
+func (e *Engine) Renew(by service.Caller, id service.ID, unless service.Precondition) error {
+	state := e.table.Load()
 	if state == nil {
 		return service.ErrNotLoaded
 	}
@@ -179,42 +129,44 @@ func (r *Engine) Renew(by service.Caller, id service.ID, unless service.Precondi
 	if !unless.Met(i.Revision, true) {
 		return service.ErrPrecondition
 	}
-	if !state.Leases().Renew(i.Lease, r.clock.Now()) {
+	if !state.Leases().Renew(i.Lease, e.clock.Now()) {
 		return service.ErrNotFound
 	}
-	r.metrics.renewals.Inc()
+	e.metrics.renewals.Inc()
 	return nil
 }
 
-// ExpiresAt returns when a lease ends unless it is renewed; the zero time for a nil
-// lease, which never ends.
-func (r *Engine) ExpiresAt(l *lease.Lease) time.Time {
+// ExpiresAt returns when a lease expires unless it is renewed; the zero time for a nil
+// lease, which never does.
+func (e *Engine) ExpiresAt(l *lease.Lease) time.Time {
 	t, ok := l.Deadline()
 	switch {
 	case !ok:
 		return time.Time{}
-	case l.Ended(): // and is yet to be taken out of the table
-		return r.now()
+	case l.Ended(): // since the instance was read
+		return e.now()
 	}
-	return r.clock.Wall(t)
+	return e.clock.Wall(t)
 }
 
-// Close waits for those who are in the lane, settles what is owed and lets go of the
-// store. Nothing changes the table afterwards.
-func (r *Engine) Close() error {
-	r.lane.enter()
-	defer r.lane.leave()
-	if r.store.store == nil {
-		return nil
+// Flush commits what the store does not have as the table does. It must be called about every
+// lease.TickEvery, by another goroutine than Expire: it takes as long as the store does.
+func (e *Engine) Flush() {
+	if !e.writer.tryAcquire() {
+		return // the holder's commit flushes too, or the next call does
 	}
-	r.store.failed = time.Time{} // there is no later to try again
-	r.commit(r.waiting.take())
-	err := r.store.store.Close()
-	r.store.store = closed{}
-	return err
+	defer e.writer.release()
+	if e.persister.isDirty() && !e.persister.isPausing() {
+		e.commit(e.waiting.take())
+	}
 }
 
-// closed is the store of a registry that is closed: whoever still comes is refused.
-type closed struct{ store.Store }
-
-func (closed) Commit(store.Batch) error { return errors.New("it is closed") }
+// Close waits for the commit that is under way, flushes and closes the store. Nothing changes the
+// table afterwards.
+func (e *Engine) Close() error {
+	e.writer.acquire()
+	defer e.writer.release()
+	e.persister.failed = time.Time{} // there is no later to try again
+	e.commit(e.waiting.take())
+	return e.persister.close()
+}

@@ -327,7 +327,7 @@ func TestWhatIsHeldBackIsNamed(t *testing.T) {
 	for n := 24; n > 14; n-- {
 		named = append(named, fmt.Sprintf("s-%02d.prod (%d)", n, n+1))
 	}
-	if got, want := f.Log.Take(), "it is of "+strings.Join(named, ", ")+" and 15 more services"; len(got) != 1 || !strings.HasSuffix(got[0], want) {
+	if got, want := f.Log.Take(), "its turn comes: "+strings.Join(named, ", ")+" and 15 more services"; len(got) != 1 || !strings.HasSuffix(got[0], want) {
 		t.Errorf("logged %q, want at its end %q", got, want)
 	}
 	e := f.Engine.Evictions()
@@ -340,7 +340,7 @@ func TestWhatIsHeldBackIsNamed(t *testing.T) {
 	if got := f.Engine.Evictions().Services[0].Held; got != 25 {
 		t.Errorf("what is known of the services is looked up again at once: got %d", got)
 	}
-	f.Pass(engine.HeldFor)
+	f.Pass(engine.HeldServicesAge)
 	if got := f.Engine.Evictions().Services[0]; got.Held != 24 {
 		t.Errorf("a second after a renewal: got %+v, want 24 of it", got)
 	}
@@ -359,9 +359,9 @@ func TestEachEpisodeIsLoggedOnce(t *testing.T) {
 		f.add(100, 10*time.Second)
 		f.Pass(5 * time.Minute)
 		got := f.Log.Take()
-		if len(got) != 4 || !strings.Contains(got[0], "90 instances stay") || !strings.Contains(got[0], "10 have left") ||
-			!strings.HasSuffix(got[0], "it is of web.prod (90)") || !strings.HasSuffix(got[1], "they are of web.prod (45)") ||
-			!strings.HasSuffix(got[2], "they are of web.prod (9)") || !strings.Contains(got[3], "100 have left") {
+		if len(got) != 4 || !strings.Contains(got[0], "keeping 90 expired instances") || !strings.Contains(got[0], "10 have left") ||
+			!strings.HasSuffix(got[0], ": web.prod (90)") || !strings.HasSuffix(got[1], ": web.prod (45)") ||
+			!strings.HasSuffix(got[2], ": web.prod (9)") || !strings.Contains(got[3], "100 have left") {
 			t.Errorf("a mass death: logged %q", got)
 		}
 	}

@@ -3,15 +3,15 @@ package engine
 // RetryEvery is how soon a store is tried again that has failed.
 const RetryEvery = retryEvery
 
-// HeldFor is how long the services are remembered that instances are held back of.
-const HeldFor = heldFor
+// HeldServicesAge is how long the services with instances held back are remembered.
+const HeldServicesAge = heldServicesAge
 
-// Waiting is how many requests wait, of all callers.
-func (r *Engine) Waiting() (n int) {
-	r.waiting.mu.Lock()
-	defer r.waiting.mu.Unlock()
-	for _, l := range r.waiting.lines {
-		n += len(l.pending)
+// Waiting returns how many requests wait, of all callers.
+func (e *Engine) Waiting() (n int) {
+	e.waiting.mu.Lock()
+	defer e.waiting.mu.Unlock()
+	for _, c := range e.waiting.callers {
+		n += len(c.requests)
 	}
 	return n
 }

@@ -10,36 +10,36 @@ import (
 	"github.com/coredns-registry/registry/internal/tuning"
 )
 
-// revisionsApart is by how much a loaded table's revisions are ahead of the store's. An
-// instance that expires takes a revision without waiting for the store; after a crash no
-// such number may stand for another change. At one expiry in each tick it lasts a day
-// of a store that fails all the time.
-const revisionsApart = 1 << 20
+// revisionGap is by how much a loaded table's revision is ahead of the store's. An instance that
+// expires takes a revision without waiting for the store; after a crash that number must not
+// stand for another change. At one expiry in each tick the gap lasts a day in which the store
+// fails all the time.
+const revisionGap = 1 << 20
 
-// progressEvery is how often a load that takes long says how far it is.
+// progressEvery is how often a load that takes long logs how far it is.
 const progressEvery = time.Second
 
-// ErrStopped ends a load that nobody waits for any more.
+// ErrStopped is the error of a load that StopLoading ended.
 var ErrStopped = errors.New("the registry is being closed")
 
-// StopLoading ends a load that is under way: it returns ErrStopped.
-func (r *Engine) StopLoading() { r.stopped.Store(true) }
+// StopLoading ends the load that is under way.
+func (e *Engine) StopLoading() { e.stopped.Store(true) }
 
-// Load fills the table from the store. Until it returns the registry answers nothing.
-// Leases begin anew at their full length: who could not be heard has missed nothing.
-func (r *Engine) Load() error {
+// Load fills the table from the store. Until it returns the engine answers nothing. Leases begin
+// anew at their full length: while nobody could be heard, no heartbeat was missed.
+func (e *Engine) Load() error {
 	defer tuning.WhileLoading()()
 	var b table.Builder
-	began := r.now()
-	said, objects := began, 0
-	revision, err := r.store.store.Load(func(o store.Object) error {
-		if r.stopped.Load() {
+	began := e.now()
+	logged, objects := began, 0
+	revision, err := e.persister.load(func(o store.Object) error {
+		if e.stopped.Load() {
 			return ErrStopped
 		}
 		if objects++; objects%1000 == 0 {
-			if now := r.now(); now.Sub(said) >= progressEvery {
-				said = now
-				r.log.Infof("Loading the table: %d objects so far", objects)
+			if now := e.now(); now.Sub(logged) >= progressEvery {
+				logged = now
+				e.log.Infof("Loading the table: %d objects so far", objects)
 			}
 		}
 		if o.Instance == nil {
@@ -54,16 +54,22 @@ func (r *Engine) Load() error {
 	if err != nil {
 		return fmt.Errorf("load the table: %w", err)
 	}
+	lasting := e.persister.store != nil
 	if revision == 0 {
-		revision = uint64(r.now().UnixMilli())
+		revision = uint64(e.now().UnixMilli())
 	}
-	r.lane.enter()
-	defer r.lane.leave()
-	s := b.Done(revision + revisionsApart)
-	s.Leases().AddAll(r.clock.Now())
-	r.table.Open(s, r.now())
-	r.store.behind = true // so that the next start is ahead of this one, whatever this one keeps
-	_, services, instances := s.Totals()
-	r.log.Infof("Loaded %d services with %d instances in %s", services, instances, r.now().Sub(began).Round(time.Millisecond))
+	if lasting {
+		revision += revisionGap
+	}
+	e.writer.acquire()
+	defer e.writer.release()
+	s := b.Done(revision)
+	s.Leases().AddAll(e.clock.Now())
+	e.table.Open(s, e.now())
+	e.persister.dirtyRevision = lasting // so that the next start is ahead of this one, whatever else is committed
+	if lasting {
+		_, services, instances := s.Totals()
+		e.log.Infof("Loaded %d services with %d instances in %s", services, instances, e.now().Sub(began).Round(time.Millisecond))
+	}
 	return nil
 }

@@ -8,81 +8,81 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// queue holds the requests that wait for the lane, those of each caller in the order in
-// which they came. Whoever has thousands waiting so delays others by one of them at a time.
+// queue holds the requests that wait to be committed: one first-in, first-out queue per caller,
+// served round-robin, so that one busy caller cannot starve the others. The zero value is empty.
 type queue struct {
-	mu      sync.Mutex
-	lines   []*line // of callers with something waiting; the first is next
-	waiting map[turn]*line
-	changes int // that wait, of all
+	mu       sync.Mutex
+	callers  []*callerQueue // with something waiting; the first is next
+	byCaller map[callerKey]*callerQueue
+	changes  int // that wait, of all callers
 }
 
-// turn is who takes turns with others: a credential, or where none is asked for an address.
-type turn struct {
+// callerKey tells callers apart: by credential, or where there is none by address.
+type callerKey struct {
 	name string
-	from netip.Prefix // as requests are counted by: a host has all of an IPv6 network to come from
+	from netip.Prefix // a host has all of an IPv6 network to come from
 }
 
-func turnOf(by service.Caller) turn {
+func keyOf(by service.Caller) callerKey {
 	if by.Name != "" {
-		return turn{name: by.Name}
+		return callerKey{name: by.Name}
 	}
-	return turn{from: access.Source(by.From)}
+	return callerKey{from: access.Source(by.From)}
 }
 
-// line is what one caller has waiting, at least one request.
-type line struct {
-	turn    turn
-	pending []*pending
+// callerQueue is what one caller has waiting, at least one request.
+type callerQueue struct {
+	key      callerKey
+	requests []*request
 }
 
-func (q *queue) add(p *pending) {
+func (q *queue) add(r *request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t := turnOf(p.by)
-	l := q.waiting[t]
-	if l == nil {
-		l = &line{turn: t}
-		q.lines = append(q.lines, l)
-		if q.waiting == nil {
-			q.waiting = make(map[turn]*line)
+	key := keyOf(r.by)
+	c := q.byCaller[key]
+	if c == nil {
+		c = &callerQueue{key: key}
+		q.callers = append(q.callers, c)
+		if q.byCaller == nil {
+			q.byCaller = make(map[callerKey]*callerQueue)
 		}
-		q.waiting[t] = l
+		q.byCaller[key] = c
 	}
-	l.pending = append(l.pending, p)
-	q.changes += len(p.changes)
+	c.requests = append(c.requests, r)
+	q.changes += len(r.changes)
 }
 
-// length is how many changes wait.
-func (q *queue) length() int {
+// len returns how many changes wait.
+func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.changes
 }
 
-// groupSize is how many changes go together before the others wait for the next commit:
-// enough to share the price of a flush, and drafted in about as much time as one takes.
+// groupSize is how many changes are committed together before the others wait for the next
+// commit: enough to share the price of a flush, and drafted in about as much time as one takes.
 const groupSize = 1000
 
-// take takes the requests that go next: one of each caller in turn, until there are
-// groupSize changes or none is left.
-func (q *queue) take() (group []*pending) {
+// take takes the next group: one request of each caller in turn, until it has groupSize changes
+// or none is left.
+func (q *queue) take() (group []*request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for changes := 0; len(q.lines) > 0 && changes < groupSize; {
-		l := q.lines[0]
-		p := l.pending[0]
-		l.pending[0] = nil // the line may live on for long
-		l.pending = l.pending[1:]
-		q.lines = q.lines[1:]
-		if len(l.pending) > 0 {
-			q.lines = append(q.lines, l)
+	for changes := 0; len(q.callers) > 0 && changes < groupSize; {
+		c := q.callers[0]
+		r := c.requests[0]
+		c.requests[0] = nil // the queue may live on for long
+		c.requests = c.requests[1:]
+		q.callers = q.callers[1:]
+		if len(c.requests) > 0 {
+			q.callers = append(q.callers, c)
 		} else {
-			delete(q.waiting, l.turn)
+			delete(q.byCaller, c.key)
 		}
-		group = append(group, p)
-		changes += len(p.changes)
-		q.changes -= len(p.changes)
+		group = append(group, r)
+		changes += len(r.changes)
+		q.changes -= len(r.changes)
 	}
 	return group
 }

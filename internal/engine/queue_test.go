@@ -28,7 +28,7 @@ func (q *queue) addText(text string) {
 			by = service.Caller{From: addr}
 		}
 		for range n {
-			q.add(&pending{by: by, changes: make([]service.Change, changes)})
+			q.add(&request{by: by, changes: make([]service.Change, changes)})
 		}
 	}
 }
@@ -84,8 +84,8 @@ func TestCallersTakeTurns(t *testing.T) {
 					t.Errorf("group %d:\ngot  %s\nwant %s", n, got, want)
 				}
 			}
-			if len(q.waiting) > 0 || len(q.lines) > 0 {
-				t.Errorf("nobody waits, and %d callers are remembered", len(q.waiting))
+			if len(q.byCaller) > 0 || len(q.callers) > 0 {
+				t.Errorf("nobody waits, and %d callers are remembered", len(q.byCaller))
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestCallersTakeTurns(t *testing.T) {
 func TestANameHasOneTurn(t *testing.T) {
 	var q queue
 	for n := range 3 {
-		q.add(&pending{by: service.Caller{Name: "a", From: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}, changes: make([]service.Change, 1)})
+		q.add(&request{by: service.Caller{Name: "a", From: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})}, changes: make([]service.Change, 1)})
 	}
 	q.addText("b")
 	if got := q.takeText(); got != "a b 2*a" {
@@ -110,7 +110,7 @@ func TestNobodyStarves(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 5))
 		var q queue
 		type wait struct {
-			p      *pending
+			p      *request
 			passed map[string]int // how many of each caller went before
 		}
 		waiting := make(map[string][]*wait)
@@ -118,7 +118,7 @@ func TestNobodyStarves(t *testing.T) {
 		for came < 1000 || went < came {
 			if came < 1000 && random.IntN(3) > 0 {
 				who := fmt.Sprint(random.IntN(6))
-				p := &pending{by: service.Caller{Name: who}, changes: make([]service.Change, 1+random.IntN(400))}
+				p := &request{by: service.Caller{Name: who}, changes: make([]service.Change, 1+random.IntN(400))}
 				waiting[who] = append(waiting[who], &wait{p, make(map[string]int)})
 				q.add(p)
 				came++

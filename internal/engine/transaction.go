@@ -30,13 +30,13 @@ type transaction struct {
 	registrations, deregistrations int // of instances, for the metrics
 }
 
-func (r *Engine) begin(d *table.Draft, by service.Caller) *transaction {
+func (e *Engine) begin(d *table.Draft, by service.Caller) *transaction {
 	return &transaction{
 		by:    by,
-		rules: r.rules.Load(),
+		rules: e.rules.Load(),
 		draft: d,
-		at:    r.clock.Now(),
-		wall:  r.now().UTC(),
+		at:    e.clock.Now(),
+		wall:  e.now().UTC(),
 	}
 }
 
@@ -69,7 +69,7 @@ func (t *transaction) apply(n int, c *service.Change) {
 
 // check returns what is wrong with a change whatever the table holds.
 func (t *transaction) check(c *service.Change) []service.Fault {
-	faults := append(c.Check(), t.rules.admit(c)...)
+	faults := append(c.Check(), t.rules.checkPlace(c)...)
 	if c.Op != service.Register || !c.Instance.Lease.Given || c.Instance.Lease.Static() {
 		return faults
 	}
@@ -101,104 +101,92 @@ func (t *transaction) do(c *service.Change) (table.Result, error) {
 	return table.Result{}, fmt.Errorf("no operation %d", c.Op)
 }
 
-// register puts an instance there. One that says what is known already renews the lease
-// and changes nothing.
+// register puts an instance there. A registration that says what is known already renews the
+// lease and changes nothing.
 func (t *transaction) register(c *service.Change) (table.Result, error) {
 	there := t.draft.Instance(c.ID)
-	was := living(there)
-	if err := t.may(c, was); err != nil {
+	prev := living(there)
+	if err := t.mayChange(c, prev); err != nil {
 		return table.Result{}, err
 	}
-	wanted, registered := t.resolve(c, was), t.wall
-	if was != nil {
-		if was.Says(&wanted) {
-			t.renewed = append(t.renewed, was.Lease())
-			return t.instance(was), nil
+	wanted, registered := t.resolve(c, prev), t.wall
+	if prev != nil {
+		if prev.Says(&wanted) {
+			t.renewed = append(t.renewed, prev.Lease())
+			return t.instance(prev), nil
 		}
-		registered = was.RegisteredAt()
+		registered = prev.RegisteredAt()
 	}
 	if there == nil { // what is there has room already
-		if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
+		if err := t.rules.Limits.checkQuota(t.draft, c.ID); err != nil {
 			return table.Result{}, err
 		}
 	} else {
 		t.dropped = append(t.dropped, there.Lease())
 	}
-	is := table.NewInstance(c.ID, wanted, registered, t.at)
-	t.draft.Put(is)
-	t.granted = append(t.granted, is.Lease())
+	next := table.NewInstance(c.ID, wanted, registered, t.at)
+	t.draft.Put(next)
+	t.granted = append(t.granted, next.Lease())
 	t.registrations++
-	result := t.instance(is)
-	result.Created, result.Changed = was == nil, true
+	result := t.instance(next)
+	result.Created, result.Changed = prev == nil, true
 	return result, nil
 }
 
-// repeats reports whether a change says nothing but what is known of an instance. Most do
-// not, and are judged in the lane: so what tells them apart comes first.
-func (t *transaction) repeats(c *service.Change, known *table.Instance) bool {
+// onlyRenews reports whether a change does no more to a known instance than to renew its lease.
+// Most do more, and are made by the writer: so what tells them apart comes first.
+func (t *transaction) onlyRenews(c *service.Change, known *table.Instance) bool {
 	switch c.Op {
 	case service.Renew:
 	case service.Register:
-		if is := t.resolve(c, known); !known.Says(&is) {
+		if wanted := t.resolve(c, known); !known.Says(&wanted) {
 			return false
 		}
 	default:
 		return false
 	}
-	return t.may(c, known) == nil && len(t.check(c)) == 0
-}
-
-// Differs reports whether the object of a Register or Define is otherwise in the snapshot
-// than the change would have it.
-func (r *Engine) Differs(by service.Caller, c *service.Change, s *table.Snapshot) bool {
-	if c.Op == service.Define {
-		view := s.Service(c.ID.Name)
-		return view == nil || view.Definition == nil || !view.Definition.Equal(c.Definition)
-	}
-	was := s.Instance(c.ID)
-	is := (&transaction{by: by, rules: r.rules.Load()}).resolve(c, was)
-	return was == nil || !was.Says(&is)
+	return t.mayChange(c, known) == nil && len(t.check(c)) == 0
 }
 
 // resolve fills in what the client left open: by what is known, else by the rules.
-func (t *transaction) resolve(c *service.Change, was *table.Instance) service.Instance {
-	is := *c.Instance
-	if is.Hostname == "" && service.IsLabel(c.ID.ID) {
-		is.Hostname = c.ID.ID
+func (t *transaction) resolve(c *service.Change, prev *table.Instance) service.Instance {
+	next := *c.Instance
+	if next.Hostname == "" && service.IsLabel(c.ID.ID) {
+		next.Hostname = c.ID.ID
 	}
-	if !is.Lease.Given {
-		is.Lease = service.LeaseOf(seconds(t.rules.Leases.Default))
+	if !next.Lease.Given {
+		next.Lease = service.LeaseOf(seconds(t.rules.Leases.Default))
 	}
-	if is.Status == service.Unset {
-		is.Status = service.Up
-		if was != nil {
-			is.Status = was.Status
+	if next.Status == service.Unset {
+		next.Status = service.Up
+		if prev != nil {
+			next.Status = prev.Status
 		}
 	}
-	is.Owner = t.ownerOf(c, was)
-	return is
+	next.Owner = t.ownerOf(c, prev)
+	return next
 }
 
-// ownerOf returns who owns an instance that is registered: who did so first. Only an
-// administrator can say that it is somebody else, and does when a table is imported.
-func (t *transaction) ownerOf(c *service.Change, was *table.Instance) string {
+// ownerOf returns the owner of an instance that is registered: the first who did so. Only an
+// administrator can name another, as an import does.
+func (t *transaction) ownerOf(c *service.Change, prev *table.Instance) string {
 	switch {
 	case t.by.Admin && c.Instance.Owner != "":
 		return c.Instance.Owner
-	case was != nil && was.Owner != "":
-		return was.Owner
+	case prev != nil && prev.Owner != "":
+		return prev.Owner
 	}
 	return unique.Make(t.by.Name).Value() // a million instances may have the same
 }
 
 func (t *transaction) deregister(c *service.Change) (table.Result, error) {
-	was, err := t.existing(c)
+	prev, err := t.existing(c)
 	if err != nil {
 		return table.Result{}, err
 	}
-	t.draft.Remove(was.ID())
+	t.draft.Remove(prev.ID())
 	t.deregistrations++
-	t.dropped = append(t.dropped, was.Lease())
+	t.dropped = append(t.dropped, prev.Lease())
 	return table.Result{
 		Changed:      true,
 		Revision:     t.draft.Revision(),
@@ -207,7 +195,7 @@ func (t *transaction) deregister(c *service.Change) (table.Result, error) {
 }
 
 // safeToStopAt returns the first whole second at which no cache holds an answer that
-// was given before the transaction.
+// prev given before the transaction.
 func (t *transaction) safeToStopAt() time.Time {
 	at := t.wall.Add(t.rules.TTL)
 	if t.rules.cachedUntil.After(at) {
@@ -217,53 +205,53 @@ func (t *transaction) safeToStopAt() time.Time {
 }
 
 func (t *transaction) renew(c *service.Change) (table.Result, error) {
-	was, err := t.existing(c)
+	prev, err := t.existing(c)
 	if err != nil {
 		return table.Result{}, err
 	}
-	t.renewed = append(t.renewed, was.Lease())
-	return t.instance(was), nil
+	t.renewed = append(t.renewed, prev.Lease())
+	return t.instance(prev), nil
 }
 
-// setStatus is the operator's word on an instance: it renews no lease.
+// setStatus sets what an operator wants of an instance. It renews no lease.
 func (t *transaction) setStatus(c *service.Change) (table.Result, error) {
-	was, err := t.existing(c)
+	prev, err := t.existing(c)
 	if err != nil {
 		return table.Result{}, err
 	}
-	if was.Status == c.Status {
-		return t.instance(was), nil
+	if prev.Status == c.Status {
+		return t.instance(prev), nil
 	}
-	is := *was
-	is.Status = c.Status
-	t.draft.Put(&is)
-	result := t.instance(&is)
+	next := *prev
+	next.Status = c.Status
+	t.draft.Put(&next)
+	result := t.instance(&next)
 	result.Changed = true
 	return result, nil
 }
 
 func (t *transaction) define(c *service.Change) (table.Result, error) {
-	was := t.draft.Service(c.ID.Name)
-	if !c.If.Met(revisionOf(was), was != nil) {
+	prev := t.draft.Service(c.ID.Name)
+	if !c.If.Met(revisionOf(prev), prev != nil) {
 		return table.Result{}, service.ErrPrecondition
 	}
-	if err := t.rules.Limits.room(t.draft, c.ID); err != nil {
+	if err := t.rules.Limits.checkQuota(t.draft, c.ID); err != nil {
 		return table.Result{}, err
 	}
-	changed := was == nil || was.Definition == nil || !was.Definition.Equal(c.Definition)
+	changed := prev == nil || prev.Definition == nil || !prev.Definition.Equal(c.Definition)
 	if changed {
 		t.draft.Define(c.ID.Name, c.Definition)
 	}
-	is := t.draft.Service(c.ID.Name)
-	return table.Result{Created: was == nil, Changed: changed, Revision: is.Revision, View: is}, nil
+	next := t.draft.Service(c.ID.Name)
+	return table.Result{Created: prev == nil, Changed: changed, Revision: next.Revision, View: next}, nil
 }
 
 func (t *transaction) undefine(c *service.Change) (table.Result, error) {
-	was := t.draft.Service(c.ID.Name)
-	if was == nil {
+	prev := t.draft.Service(c.ID.Name)
+	if prev == nil {
 		return table.Result{}, fmt.Errorf("service %s: %w", c.ID.Name, service.ErrNotFound)
 	}
-	if !c.If.Met(was.Revision, true) {
+	if !c.If.Met(prev.Revision, true) {
 		return table.Result{}, service.ErrPrecondition
 	}
 	instances, _ := t.draft.Undefine(c.ID.Name)
@@ -318,11 +306,12 @@ func (t *transaction) existing(c *service.Change) (*table.Instance, error) {
 	if i == nil {
 		return nil, fmt.Errorf("instance %s: %w: register it first", c.ID, service.ErrNotFound)
 	}
-	return i, t.may(c, i)
+	return i, t.mayChange(c, i)
 }
 
-// may reports why an instance, nil where there is none, is not to be changed.
-func (t *transaction) may(c *service.Change, i *table.Instance) error {
+// mayChange returns why the caller may not change an instance as it is now; nil for i where there
+// is none.
+func (t *transaction) mayChange(c *service.Change, i *table.Instance) error {
 	revision := uint64(0)
 	if i != nil {
 		revision = i.Revision

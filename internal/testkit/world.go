@@ -57,7 +57,7 @@ func (w *World) Open() *engine.Engine {
 	return w.OpenOn(w.Store)
 }
 
-// OpenOn returns another engine on a store, yet to be loaded unless that is nil.
+// OpenOn returns another engine on a store, yet to be loaded.
 func (w *World) OpenOn(s store.Store) *engine.Engine {
 	e := engine.New("127.0.0.1:0", w.Now, s, w.Log)
 	e.SetRules(w.Rules)
@@ -77,9 +77,7 @@ func (w *World) Use(e *engine.Engine) {
 func (w *World) Restart() {
 	w.T.Helper()
 	w.Use(w.Open())
-	if w.Store != nil {
-		w.Must(w.Engine.Load())
-	}
+	w.Must(w.Engine.Load())
 }
 
 // SetRules replaces what changes are judged by.
@@ -92,7 +90,7 @@ func (w *World) SetRules(to engine.Rules) {
 func (w *World) Pass(d time.Duration) {
 	w.Wait(d, func() {
 		w.Engine.Expire()
-		w.Engine.Settle()
+		w.Engine.Flush()
 	})
 }
 

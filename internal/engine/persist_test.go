@@ -127,11 +127,11 @@ func TestLeasesEndWhileTheStoreIsInTrouble(t *testing.T) {
 		}, true, false},
 		{"it hangs while it is told who left", func(w *testkit.World) func() {
 			w.PassHung(2 * time.Second) // the first leaves
-			return w.HangIn(w.Engine.Settle, testkit.Keep)
+			return w.HangIn(w.Engine.Flush, testkit.Keep)
 		}, true, false},
 		{"it hangs while it is told who left, and then fails", func(w *testkit.World) func() {
 			w.PassHung(2 * time.Second)
-			return w.HangIn(w.Engine.Settle, testkit.Refuse)
+			return w.HangIn(w.Engine.Flush, testkit.Refuse)
 		}, true, false},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestFailingStoreIsLeftInPeace(t *testing.T) {
 		}
 		w.Wait(10*time.Millisecond, func() {
 			w.Engine.Expire()
-			w.Engine.Settle()
+			w.Engine.Flush()
 		})
 	}
 	if tried := w.Store.Tried() - tried; tried < seconds || tried > seconds*int(time.Second/engine.RetryEvery)+1 {
@@ -426,7 +426,7 @@ func TestClosingSettles(t *testing.T) {
 	w.Store.Set(testkit.Keep)
 	w.PassHung(2 * time.Second)
 	w.Store.Set(testkit.Refuse)
-	w.Engine.Settle()
+	w.Engine.Flush()
 	w.Store.Set(testkit.Keep)
 	if err := w.Engine.Close(); err != nil {
 		t.Fatal(err)
