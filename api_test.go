@@ -17,10 +17,10 @@ import (
 
 // api returns the registry as the endpoint sees it.
 func (w *world) api() *api {
-	a := &api{Engine: w.Engine, blocks: &blocks{}}
+	a := &api{Engine: w.Engine, blocks: &serverBlocks{}}
 	a.blocks.set([]*Handler{w.handler})
 	if w.Store != nil {
-		a.kept = w.Store
+		a.dir = "/"
 	}
 	return a
 }

@@ -23,14 +23,14 @@ func TestTheCollectorIsTheOperators(t *testing.T) {
 	} {
 		t.Setenv("GOGC", tc.said)
 		debug.SetGCPercent(tc.is)
-		all := endpoints{byListen: make(map[string]*endpoint)}
+		all := registries{byListen: make(map[string]*Registry)}
 		var percents []int
 		for _, open := range []int{1, 2, 1, 0} {
 			clear(all.byListen)
 			for n := range open {
 				all.byListen[fmt.Sprint(n)] = nil
 			}
-			all.paceCollector()
+			all.tune()
 			percent := debug.SetGCPercent(-1)
 			debug.SetGCPercent(percent)
 			percents = append(percents, percent)

@@ -116,9 +116,9 @@ func closeGuard(g *access.Guard) {
 	}
 }
 
-// look has changed files taken up.
-func (e *endpoint) look() {
-	for _, event := range e.guard.Load().Look(time.Now()) {
+// lookAtFiles puts files in force that have changed.
+func (r *Registry) lookAtFiles() {
+	for _, event := range r.guard.Load().Look(time.Now()) {
 		if event.Err != nil {
 			log.Errorf("%s", event)
 		} else {

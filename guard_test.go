@@ -236,7 +236,7 @@ func TestAnOpenLoopbackEndpointIsForThisMachine(t *testing.T) {
 
 // start has a generation of blocks take their endpoints, as a start or a reload does, and
 // returns it with the first error.
-func (o *endpoints) start(t testing.TB, configs ...*Config) (*generation, error) {
+func (o *registries) start(t testing.TB, configs ...*Config) (*generation, error) {
 	t.Helper()
 	g := &generation{}
 	for _, config := range configs {
@@ -256,12 +256,12 @@ func (o *endpoints) start(t testing.TB, configs ...*Config) (*generation, error)
 // what it has opened is closed. One that does not fail takes over when the one before goes.
 func TestSettingsOfAFailingReloadAreNeverInForce(t *testing.T) {
 	files := newCredentials(t)
-	o := &endpoints{byListen: make(map[string]*endpoint)}
+	o := &registries{byListen: make(map[string]*Registry)}
 	const listen = "listen 127.0.0.1:0\n"
 	check := func(when string, instances int, token string) {
 		t.Helper()
 		e := o.byListen["127.0.0.1:0"]
-		if got := e.registry.Rules().Limits.Instances; got != instances {
+		if got := e.engine.Rules().Limits.Instances; got != instances {
 			t.Errorf("%s: %d instances are allowed, want %d", when, got, instances)
 		}
 		for _, known := range []string{"secret", "other", ""} {
@@ -322,7 +322,7 @@ func TestSettingsOfAFailingReloadAreNeverInForce(t *testing.T) {
 	}
 	check("the first has gone", 2, "other")
 	auditFiles(t, 1)
-	if err := o.drop(func(*holder) bool { return true }); err != nil {
+	if err := o.remove(func(*user) bool { return true }); err != nil {
 		t.Error(err)
 	}
 	auditFiles(t, 0)
@@ -353,7 +353,7 @@ func auditFiles(t testing.TB, want int) {
 // in metrics.
 func TestFilesThatFailAreCounted(t *testing.T) {
 	files := newCredentials(t)
-	e := &endpoint{listen: "192.0.2.1:8053", registry: engine.New("192.0.2.1:8053", time.Now, nil, log)}
+	e := &Registry{listen: "192.0.2.1:8053", engine: engine.New("192.0.2.1:8053", time.Now, nil, log)}
 	config := files.config(t, "listen "+e.listen+"\ntls PAIR PAIR\ntokens TOKENS")
 	guard, err := openGuard(config.Listen, &config.Shared)
 	if err != nil {
@@ -361,11 +361,11 @@ func TestFilesThatFailAreCounted(t *testing.T) {
 	}
 	defer closeGuard(guard)
 	e.guard.Store(guard)
-	plain := &endpoint{listen: "127.0.0.1:8053", registry: engine.New("127.0.0.1:8053", time.Now, nil, log)}
+	plain := &Registry{listen: "127.0.0.1:8053", engine: engine.New("127.0.0.1:8053", time.Now, nil, log)}
 	plain.guard.Store(access.NewGuard(access.Rules{}))
-	for _, e := range []*endpoint{e, plain} {
+	for _, e := range []*Registry{e, plain} {
 		open.add(e)
-		defer open.remove(e)
+		defer open.delete(e)
 	}
 
 	check := func(when string, failing float64) {
@@ -386,33 +386,33 @@ func TestFilesThatFailAreCounted(t *testing.T) {
 	}
 	check("at the start", 0)
 	files.write(t, "tokens", "what is this")
-	e.look() // each change counts when two looks have seen it
+	e.lookAtFiles() // each change counts when two looks have seen it
 	check("seen once", 0)
-	e.look()
+	e.lookAtFiles()
 	check("a file of tokens that does not parse", 1)
 	if !admits(guard, "registry.example.org", "secret") {
 		t.Error("the tokens read before are not in force")
 	}
 	files.write(t, "tokens", tokenLine("ann", "another"))
-	e.look()
-	e.look()
+	e.lookAtFiles()
+	e.lookAtFiles()
 	check("it is right again", 0)
 	if admits(guard, "registry.example.org", "secret") || !admits(guard, "registry.example.org", "another") {
 		t.Error("the new tokens are not in force")
 	}
 	files.write(t, "pair.pem", "")
-	e.look()
-	e.look()
+	e.lookAtFiles()
+	e.lookAtFiles()
 	check("the certificate is gone", 1)
 }
 
-func (o *endpoints) add(e *endpoint) {
+func (o *registries) add(e *Registry) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.byListen[e.listen] = e
 }
 
-func (o *endpoints) remove(e *endpoint) {
+func (o *registries) delete(e *Registry) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.byListen, e.listen)

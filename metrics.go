@@ -1,6 +1,10 @@
 package registry
 
 import (
+	"strconv"
+	"sync"
+	"time"
+
 	"github.com/coredns-registry/registry/internal/answer"
 	"github.com/coredns-registry/registry/service"
 
@@ -75,32 +79,60 @@ func (tables) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, n float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, n, labels...)
 	}
-	for _, e := range open.all() {
-		gauge(describeWatchers, float64(e.watchers.Load()), e.listen)
-		evictions := e.registry.Evictions()
-		gauge(describeHeld, float64(evictions.Held), e.listen)
+	for _, r := range open.all() {
+		gauge(describeWatchers, float64(r.watchers.Load()), r.listen)
+		evictions := r.engine.Evictions()
+		gauge(describeHeld, float64(evictions.Held), r.listen)
 		for _, of := range evictions.Services[:min(len(evictions.Services), heldByService)] {
-			gauge(describeHeldBy, float64(of.Held), e.listen, of.Namespace, of.Service)
+			gauge(describeHeldBy, float64(of.Held), r.listen, of.Namespace, of.Service)
 		}
-		guard, failing := e.guard.Load(), 0.0
+		guard, failing := r.guard.Load(), 0.0
 		if guard.Failing() != nil {
 			failing = 1
 		}
-		gauge(describeFailing, failing, e.listen)
+		gauge(describeFailing, failing, r.listen)
 		if guard.Encrypts() {
-			gauge(describeNotAfter, float64(guard.NotAfter().Unix()), e.listen)
+			gauge(describeNotAfter, float64(guard.NotAfter().Unix()), r.listen)
 		}
-		state := e.registry.State()
+		state := r.engine.State()
 		if state == nil {
 			continue
 		}
-		gauge(describeRevision, float64(state.Revision), e.listen)
+		gauge(describeRevision, float64(state.Revision), r.listen)
 		for n := range state.Namespaces("") {
-			gauge(describeServices, float64(n.Services), e.listen, n.Name)
-			gauge(describeInstances, float64(n.Up), e.listen, n.Name, service.Up.String())
-			gauge(describeInstances, float64(n.Draining), e.listen, n.Name, service.Draining.String())
-			gauge(describeInstances, float64(n.Down), e.listen, n.Name, service.Down.String())
+			gauge(describeServices, float64(n.Services), r.listen, n.Name)
+			gauge(describeInstances, float64(n.Up), r.listen, n.Name, service.Up.String())
+			gauge(describeInstances, float64(n.Draining), r.listen, n.Name, service.Draining.String())
+			gauge(describeInstances, float64(n.Down), r.listen, n.Name, service.Down.String())
 		}
+	}
+}
+
+// observeRequests returns what counts the requests to an endpoint. There are few routes and
+// codes: what counts each of them is looked up once.
+func observeRequests(endpoint string) func(route string, code int, took time.Duration) {
+	type outcome struct {
+		route string
+		code  int
+	}
+	type counted struct {
+		total    prometheus.Counter
+		duration prometheus.Observer
+	}
+	var mu sync.RWMutex
+	known := make(map[outcome]counted) // guarded by mu
+	return func(route string, code int, took time.Duration) {
+		mu.RLock()
+		c, ok := known[outcome{route, code}]
+		mu.RUnlock()
+		if !ok {
+			c = counted{requestsTotal.WithLabelValues(endpoint, route, strconv.Itoa(code)), requestDuration.WithLabelValues(endpoint, route)}
+			mu.Lock()
+			known[outcome{route, code}] = c
+			mu.Unlock()
+		}
+		c.total.Inc()
+		c.duration.Observe(took.Seconds())
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package registry is a CoreDNS plugin that keeps an in-memory table of services, fed by
 // a small registration endpoint, and answers DNS queries for it as cluster DNS does.
 //
-// Read [engine.Engine] for how the table changes and [Handler] for how a query is answered.
+// Read [Registry] first: it tells how a change and how a query goes.
 package registry
 
 import (

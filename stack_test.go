@@ -46,7 +46,7 @@ func TestQueryFitsItsStack(t *testing.T) {
 	for range 24 { // as there are in a CoreDNS
 		go func() { <-t.Context().Done() }()
 	}
-	e := &endpoint{registry: engine.New("127.0.0.1:0", time.Now, nil, log)}
+	e := &Registry{engine: engine.New("127.0.0.1:0", time.Now, nil, log)}
 	e.guard.Store(access.NewGuard(access.Rules{}))
 
 	e.run()

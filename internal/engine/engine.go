@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,7 @@ type Engine struct {
 	rules   atomic.Pointer[rules]
 	metrics *metrics
 	log     Logger
+	store   store.Store // nil where the table is in memory only
 
 	waiting queue   // requests that nobody commits yet
 	expired expired // leases of instances that are still in the table
@@ -57,6 +59,7 @@ func New(name string, now func() time.Time, in store.Store, log Logger) *Engine 
 		writer:  make(semaphore, 1),
 		metrics: newMetrics(name),
 		log:     log,
+		store:   in,
 	}
 	e.persister = persister{store: in, now: now, log: log, failures: e.metrics.storeFailures}
 	e.SetRules(DefaultRules)
@@ -159,6 +162,18 @@ func (e *Engine) Flush() {
 	if e.persister.isDirty() && !e.persister.isPausing() {
 		e.commit(e.waiting.take())
 	}
+}
+
+// Snapshot writes a copy of the store: service.ErrNoSnapshot where the table is in memory only,
+// service.ErrNotLoaded. An error before the first byte has written nothing.
+func (e *Engine) Snapshot(w io.Writer) error {
+	switch {
+	case e.store == nil:
+		return service.ErrNoSnapshot
+	case e.State() == nil: // a store is not asked for anything before it is loaded
+		return service.ErrNotLoaded
+	}
+	return e.store.Snapshot(w)
 }
 
 // Close waits for the commit that is under way, flushes and closes the store. Nothing changes the
