@@ -88,7 +88,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Busy notes that a request has begun on a connection of a Listener's, or on TLS over one.
+// Busy notes that a request is served on a connection of a Listener's, or on TLS over one.
 func Busy(c net.Conn) {
 	if counted := countedOf(c); counted != nil {
 		counted.waits.Store(0)

@@ -92,6 +92,9 @@ func (c *call) dispatch() need {
 		c.route = m.route
 		c.id = path.id()
 		if c.admitted(m.needs) {
+			if m.needs != nothing {
+				c.busy()
+			}
 			m.serve(c)
 		}
 		return m.needs

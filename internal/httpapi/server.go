@@ -119,6 +119,7 @@ func New(r Registry, o Options) *Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(s.log, "", 0),
 		ConnState:         s.noteState,
+		ConnContext:       withConn,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is a path like any other that is not there
 	}
@@ -165,14 +166,29 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// connKey is the context's key for the connection of a request, a net.Conn.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// busy notes that the request's connection is of use: it does not give way to another until the
+// request has ended. That of a request which is refused, or open to everybody, never is: anybody
+// could hold it by a body that does not come, or an answer that is not read.
+func (c *call) busy() {
+	if conn, ok := c.r.Context().Value(connKey{}).(net.Conn); ok { // a server of somebody else's has none
+		access.Busy(conn)
+	}
+}
+
 // noteState keeps account of what a connection is doing: on some no request has ever begun, as
 // clients that dial ahead leave them behind.
 func (s *Server) noteState(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.silent.Store(conn, nil)
-	case http.StateActive:
-		access.Busy(conn)
+	case http.StateActive: // it is busy when the request is admitted, see busy
 		s.silent.Delete(conn)
 	case http.StateIdle: // it was active before that
 		access.Idle(conn)

@@ -191,6 +191,29 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// A request without a credential is answered before its body is there, and the server waits for
+// that body: meanwhile its connection gives way as one that is idle.
+func TestBodiesOfStrangersKeepNobodyOut(t *testing.T) {
+	d := newDoor(t, callers...)
+	const body = "Host: x\r\nContent-Length: 9\r\n\r\n{"
+	for _, held := range []struct{ what, sent string }{
+		{"have no credential", "PUT " + web1 + " HTTP/1.1\r\n" + body},
+		{"have a wrong credential", "PUT " + web1 + " HTTP/1.1\r\nAuthorization: Bearer wrong\r\n" + body},
+		{"may not do what they ask for", "PUT " + web1 + " HTTP/1.1\r\nAuthorization: Bearer " + token("reader") + "\r\n" + body},
+		{"ask for what is open to everybody", "GET /v1/status HTTP/1.1\r\n" + body},
+		{"ask for nothing that is there", "PUT /v1/nothing HTTP/1.1\r\n" + body},
+	} {
+		inBubble(t, func(w *world) {
+			for range 100 {
+				io.WriteString(w.conn(), held.sent)
+				synctest.Wait()
+			}
+			w.must(http.StatusCreated, "PUT", web1, oneOf4, as("root")...)
+			w.must(http.StatusNoContent, "PUT", web1+"/heartbeat", "", as("root")...)
+		}, d.guards, func(o *Options) { o.Connections = access.NewConnections(8, time.Now) })
+	}
+}
+
 func TestTLSIsServed(t *testing.T) {
 	certs := httptest.NewTLSServer(nil)
 	defer certs.Close()
