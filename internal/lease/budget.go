@@ -158,6 +158,9 @@ func (b *budget) spend(r Rule, service uint64, of int, now Time) {
 		b.kept.left--
 		e.kept++
 	}
+	if r.Percent == 100 {
+		return // nothing is kept for anybody
+	}
 	if b.lost == nil {
 		b.lost = make(map[uint64]int)
 	}

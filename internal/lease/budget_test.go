@@ -86,3 +86,18 @@ func (b *budget) left(leases int) int {
 	b.open(Rule{}, leases, 0, func(uint64) {})
 	return b.common.left + b.kept.left
 }
+
+// Where nothing is bounded, nobody asks which services have lost something; and without a bound
+// what they have lost in a day could fill the memory.
+func TestABudgetWithoutABoundRemembersNoServices(t *testing.T) {
+	rule := Rule{Percent: 100, Span: 24 * time.Hour}
+	var b budget
+	for now := range Time(1000) {
+		b.open(rule, 10, now, func(uint64) {})
+		b.spend(rule, uint64(now), 10, now)
+		b.close(false, false, now)
+	}
+	if len(b.log) > 0 || len(b.lost) > 0 {
+		t.Errorf("%d losses of %d services are remembered, want none", len(b.log), len(b.lost))
+	}
+}
