@@ -3,6 +3,8 @@
 
 FUZZTIME ?= 20000x
 SOAK_ROUNDS ?= 300
+# What only comparisons with other software need is no requirement of the plugin.
+MODULES := . test/clients bench/peers
 GOFMT    := $(shell go env GOROOT)/bin/gofmt
 
 .PHONY: all check test race fuzz soak bench bench-peers build test-build
@@ -11,19 +13,19 @@ all: check test
 
 check:
 	@bad="$$($(GOFMT) -l .)"; [ -z "$$bad" ] || { echo "not in gofmt's form:" $$bad; exit 1; }
-	go vet ./...
-	go vet -tags build ./test/build
-	go tool staticcheck ./...
-	go tool staticcheck -tags build ./test/build
+	for module in $(MODULES); do go -C $$module vet -tags build ./... || exit 1; done
+	for module in $(MODULES); do (staticcheck=$$(go tool -n staticcheck) && cd $$module && $$staticcheck -tags build ./...) || exit 1; done
 
 test:
-	go test ./...
+	for module in $(MODULES); do go -C $$module test ./... || exit 1; done
 
 # Go's race detector needs a C compiler. The end-to-end tests come by themselves: they start
 # servers, and what else runs meanwhile only makes them wait.
 race:
 	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v '/test$$')
 	CGO_ENABLED=1 go test -race -timeout=15m ./test
+	CGO_ENABLED=1 go -C test/clients test -race ./...
+	CGO_ENABLED=1 go -C bench/peers test -race ./...
 
 # Every fuzz target there is, one after the other: Go fuzzes only one at a time. The budget is
 # a count, since a span of time now and then ends in "context deadline exceeded" (golang/go#75804).
@@ -48,7 +50,7 @@ bench-peers:
 	@command -v dnsperf >/dev/null && command -v taskset >/dev/null || { \
 		[ "$$(id -u)" = 0 ] || { echo "as root: apt-get install dnsperf util-linux"; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends dnsperf util-linux >/dev/null; }
-	go run ./bench/peers $(PEERS)
+	go -C bench/peers run . $(PEERS)
 
 build:
 	go build -o coredns ./cmd/coredns

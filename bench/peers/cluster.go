@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/coredns-registry/registry/internal/fakekube"
+	"github.com/coredns-registry/registry/test/clients/fakekube"
 
 	core "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"

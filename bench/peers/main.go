@@ -3,10 +3,11 @@
 // where the collection of garbage is measured, which Go does on all that there are;
 // whoever asks it has another. What is compared runs in turns.
 //
-//	go run ./bench/peers [FLAGS] [peers] [flat] [churn] [writes]
+//	go -C bench/peers run . [FLAGS] [peers] [flat] [churn] [writes]
 //
 // Each mode prints its tables and puts them into its section of bench/RESULTS.md. Without
 // a mode it runs all. It needs Linux, and dnsperf; make bench-peers installs that.
+// It is a module of its own, so that what the peers need is no requirement of the plugin.
 package main
 
 import (
@@ -94,5 +95,5 @@ func (b *bench) measure(ctx context.Context, mode string, run func(context.Conte
 
 // command is how this run can be repeated.
 func command() string {
-	return strings.Join(append([]string{"go run ./bench/peers"}, os.Args[1:]...), " ")
+	return strings.Join(append([]string{"go -C bench/peers run ."}, os.Args[1:]...), " ")
 }

@@ -44,7 +44,7 @@ func parseOptions(args []string) (b *bench, chosen func(mode string) bool, err e
 	flags.IntVar(&b.loadCore, "load-core", 0, "core of those who ask it")
 	types := flags.String("types", "", "questions to ask, with commas between (default all)")
 	names := flags.String("peers", "", "peers to ask, with commas between (default all that are installed)")
-	flags.StringVar(&b.results, "results", "bench/RESULTS.md", "file that keeps the tables, or nothing")
+	flags.StringVar(&b.results, "results", "../RESULTS.md", "file that keeps the tables, or nothing")
 	flags.StringVar(&b.program, "program", "", "CoreDNS to measure (default built from bench/peers/coredns)")
 	quick := flags.Bool("quick", false, "small and short, to see that all works; keeps nothing")
 	if err := flags.Parse(args); err != nil {
@@ -99,7 +99,7 @@ func (b *bench) prepare(ctx context.Context) (end func(), err error) {
 	if b.program == "" {
 		b.program = filepath.Join(b.dir, "coredns")
 		b.say("build CoreDNS with the peers")
-		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.program, "./bench/peers/coredns")
+		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.program, "./coredns")
 		cmd.Stderr = b.out
 		if err := runs(cmd); err != nil {
 			end()
