@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -15,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 const watching = `
@@ -151,43 +149,6 @@ func (s *server) mirror(ctx context.Context, events bool, random *rand.Rand, las
 			}
 		}
 		w.body.Close()
-	}
-}
-
-func TestWatcherThatDoesNotReadIsCutOff(t *testing.T) {
-	t.Parallel()
-	s := start(t, watching)
-	conn, err := net.Dial("tcp", s.endpoint.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	watchers := func() float64 { return s.scrape(t).sum("coredns_registry_watchers") }
-	soon(t, "it watches", func() bool { return watchers() == 1 })
-
-	s.flood(t)
-	soon(t, "it is cut off", func() bool { return watchers() == 0 })
-
-	// What it was told is whole, and it may go on from there.
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watcher{body: response.Body, lines: bufio.NewReader(response.Body)}
-	for err == nil {
-		_, err = w.next()
-	}
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-		t.Error("it is cut off, and its connection is still open")
-	}
-	if status := getStatus(fmt.Sprintf("http://%s/v1/watch?since=%d", s.endpoint.address, w.resume)); status != http.StatusOK && status != http.StatusGone {
-		t.Errorf("resume from %d: got %d, want 200, or 410 where it is too late", w.resume, status)
 	}
 }
 

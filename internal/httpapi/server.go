@@ -7,6 +7,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,6 +45,10 @@ type Options struct {
 	TLS   *tls.Config          // plain HTTP
 	Guard func() *access.Guard // who decides now who may do what; everybody may do everything
 	Log   *log.Logger          // what no client can be told, ten lines a second of each kind; the standard logger
+
+	// StreamWriteTimeout is how long one write to a watcher, or of a download, may take; ten
+	// seconds.
+	StreamWriteTimeout time.Duration
 
 	// Connections bounds how many are open at once, of this server and of all others that are
 	// given the same; MostConnections of this one.
@@ -105,7 +110,7 @@ func New(r Registry, o Options) *Server {
 		registry:          r,
 		options:           o,
 		log:               newErrorLog(o.Log, o.Now),
-		watchWriteTimeout: watchWriteTimeout,
+		watchWriteTimeout: cmp.Or(o.StreamWriteTimeout, watchWriteTimeout),
 		imports:           newImports(maxImport),
 		largeStreams:      make(chan struct{}, mostLarge),
 		stopping:          make(chan struct{}),

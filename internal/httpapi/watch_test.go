@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -322,6 +323,72 @@ func TestAWatcherThatTakesNothingIsCutOff(t *testing.T) {
 			}
 		}
 	}, func(o *Options) { o.Watching = func(delta int) { watching = append(watching, delta) } })
+}
+
+// The buffers of a real connection hold megabytes before a write has to wait.
+func TestAWatcherThatDoesNotReadItsSocketIsCutOffAndMayResume(t *testing.T) {
+	watching := make(chan int, 2)
+	w := start(t, func(o *Options) {
+		o.StreamWriteTimeout = 300 * time.Millisecond
+		o.Watching = func(delta int) { watching <- delta }
+	})
+	conn := w.conn()
+	io.WriteString(conn, "GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if got := <-watching; got != 1 {
+		t.Fatalf("the watcher is counted by %d, want 1", got)
+	}
+	var metadata service.Metadata
+	for n := range 60 { // large instances, since these are fewer changes of as many bytes
+		metadata = append(metadata, service.Pair{Key: fmt.Sprintf("%02d", n), Value: strings.Repeat("x", 240)})
+	}
+	for n := range 2000 {
+		change := service.Change{Op: service.Register, ID: service.ID{Name: service.Name{Namespace: "default", Service: "web"}, ID: "x"},
+			Instance: &service.Instance{Addresses: []addr{one}, Priority: uint16(n), Metadata: metadata}}
+		if _, _, err := w.memory.Apply(anyone, []service.Change{change}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case got := <-watching:
+		if got != -1 {
+			t.Fatalf("the watcher is counted by %d, want -1", got)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it is not cut off")
+	}
+
+	// The connection is closed, each line it has is whole, and it may go on after the last.
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(response.Body)
+	var last struct{ Revision uint64 }
+	for {
+		line, err := lines.ReadBytes('\n')
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			t.Fatal("it is cut off, and its connection is still open")
+		}
+		if err != nil { // a line that has no end is none
+			break
+		}
+		if err := json.Unmarshal(line, &last); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+	}
+	request, err := http.NewRequest("GET", fmt.Sprintf("http://%s/v1/watch?since=%d", w.addr, last.Revision), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed, err := w.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed.Body.Close()
+	if last.Revision == 0 || resumed.StatusCode != http.StatusOK && resumed.StatusCode != http.StatusGone {
+		t.Errorf("resume from %d: got %d, want 200, or 410 where it is too late", last.Revision, resumed.StatusCode)
+	}
 }
 
 // A watcher is given time to catch up, and no more than that.
