@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/coredns-registry/registry/internal/testkit/testca"
 )
 
 // ask is a request of one route, and how it is answered by what the caller is allowed in
@@ -111,7 +113,7 @@ func TestEveryRouteTakesItsGrant(t *testing.T) {
 				corefile += "\ntls {$FILES}/cert.pem {$FILES}/key.pem {$FILES}/clients.pem"
 				lines = append(lines, "spiffe://example.org/writer cert write:cert-writer/web\n", "spiffe://example.org/reader cert read:cert-reader/web\n")
 				f.put(t, servers.today(t))
-				f.replace(t, "clients.pem", clients.pem)
+				f.replace(t, "clients.pem", clients.PEM)
 			}
 			f.setTokens(t, lines...)
 			s := startGuarded(t, f, guarded(corefile+"\nstore disk {$FILES}/store"))
@@ -144,7 +146,7 @@ func TestEveryRouteTakesItsGrant(t *testing.T) {
 				shutOut = []party{
 					with("no-certificate", tokens[ruler], 0, 0, nil),
 					with("other-authority", tokens[ruler], 0, 0, others.identified(t, "spiffe://example.org/writer")),
-					with("self-signed", tokens[ruler], 0, 0, new(authority).identified(t, "spiffe://example.org/writer")),
+					with("self-signed", tokens[ruler], 0, 0, (&authority{new(testca.Authority)}).identified(t, "spiffe://example.org/writer")),
 					with("of-a-server", tokens[ruler], 0, 0, clients.today(t)),
 				}
 			}

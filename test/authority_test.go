@@ -1,90 +1,33 @@
 package test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/testkit/testca"
 )
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
+// authority signs certificates for servers on this machine, and for their clients.
+type authority struct{ *testca.Authority }
 
-// pair is a certificate and its key, as files have them and as a client uses them.
-type pair struct {
-	cert, key []byte
-	tls       tls.Certificate
-}
+type pair = testca.Pair
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
-	a := &authority{}
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: name},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}
-	p := a.issue(t, template)
-	a.cert, a.key, a.pem = p.tls.Leaf, p.tls.PrivateKey.(*ecdsa.PrivateKey), p.cert
-	return a
-}
-
-// issue signs a certificate, or the authority's own if it has none yet. It is valid for an
-// hour, unless the template says otherwise.
-func (a *authority) issue(t testing.TB, template *x509.Certificate) *pair {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	serial, failed := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err = errors.Join(err, failed); err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber = serial
-	if template.NotAfter.IsZero() {
-		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	}
-	parent, by := a.cert, a.key
-	if parent == nil {
-		parent, by = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &pair{
-		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	}
-	p.tls, err = tls.X509KeyPair(p.cert, p.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return &authority{testca.New(t, name)}
 }
 
 // server issues a certificate for servers on this machine, valid from and until then.
 func (a *authority) server(t testing.TB, from, until time.Time, addresses ...net.IP) *pair {
 	t.Helper()
-	return a.issue(t, &x509.Certificate{
+	return a.Issue(t, &x509.Certificate{
 		NotBefore:   from,
 		NotAfter:    until,
 		DNSNames:    []string{"localhost"},
@@ -117,16 +60,16 @@ func (a *authority) client(t testing.TB, template *x509.Certificate) *pair {
 	if template.ExtKeyUsage == nil {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
-	return a.issue(t, template)
+	return a.Issue(t, template)
 }
 
 // trusting is how a client connects that trusts the authority, and has a certificate unless
 // p is nil. It shows it to whoever asks: Go would keep to itself one that is of no use.
 func (a *authority) trusting(p *pair) *tls.Config {
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
-	config.RootCAs.AddCert(a.cert)
+	config.RootCAs.AddCert(a.Cert)
 	if p != nil {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &p.tls, nil }
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &p.TLS, nil }
 	}
 	return config
 }
@@ -150,6 +93,6 @@ func (f files) replace(t testing.TB, name string, content []byte) {
 // put puts a pair there, one file after the other.
 func (f files) put(t testing.TB, p *pair) {
 	t.Helper()
-	f.replace(t, "cert.pem", p.cert)
-	f.replace(t, "key.pem", p.key)
+	f.replace(t, "cert.pem", p.Cert)
+	f.replace(t, "key.pem", p.Key)
 }

@@ -39,7 +39,7 @@ func (s *server) serves(p *pair, config *tls.Config) bool {
 		return false
 	}
 	defer conn.Close()
-	return bytes.Equal(conn.ConnectionState().PeerCertificates[0].Raw, p.tls.Leaf.Raw)
+	return bytes.Equal(conn.ConnectionState().PeerCertificates[0].Raw, p.TLS.Leaf.Raw)
 }
 
 // The certificate is replaced again and again, rightly and wrongly, while clients of all
@@ -84,7 +84,7 @@ func TestCertificateIsReplacedUnderLoad(t *testing.T) {
 	}{
 		{"a new one by rename", servers.today(t), f.put, ""},
 		{"a new one written in place", servers.today(t), f.putInPlace, ""},
-		{"one with another's key", &pair{cert: other.cert, key: servers.today(t).key}, f.put, "key.pem, for the certificate in"},
+		{"one with another's key", &pair{Cert: other.Cert, Key: servers.today(t).Key}, f.put, "key.pem, for the certificate in"},
 		{"one that has expired", servers.server(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), f.put, "the certificate expired at"},
 		{"one that is not yet valid", servers.server(t, now.Add(time.Hour), now.Add(2*time.Hour)), f.putInPlace, "not yet valid"},
 		{"a new one after wrong ones", other, f.put, ""},
@@ -95,7 +95,7 @@ func TestCertificateIsReplacedUnderLoad(t *testing.T) {
 			soon(t, tt.what+" is served", func() bool { return s.serves(tt.pair, servers.trusting(nil)) })
 			inForce = tt.pair
 			soon(t, "the metric says that all is well", func() bool { return failing() == 0 })
-			notAfter := float64(tt.pair.tls.Leaf.NotAfter.Unix())
+			notAfter := float64(tt.pair.TLS.Leaf.NotAfter.Unix())
 			if got := s.scrape(t).sum("coredns_registry_tls_not_after_timestamp_seconds"); got != notAfter {
 				t.Errorf("%s: the metric says that it ends at %.0f, want %.0f", tt.what, got, notAfter)
 			}
@@ -118,8 +118,8 @@ func TestCertificateIsReplacedUnderLoad(t *testing.T) {
 
 // putInPlace writes a pair over the one that is there.
 func (f files) putInPlace(t testing.TB, p *pair) {
-	f.overwrite(t, "cert.pem", p.cert)
-	f.overwrite(t, "key.pem", p.key)
+	f.overwrite(t, "cert.pem", p.Cert)
+	f.overwrite(t, "key.pem", p.Key)
 }
 
 // An authority that is taken away takes its clients along, those too that are connected.
@@ -127,7 +127,7 @@ func TestAuthorityOfClientsIsReplaced(t *testing.T) {
 	t.Parallel()
 	f, servers, old, young := newFiles(t), newAuthority(t, "servers"), newAuthority(t, "old"), newAuthority(t, "young")
 	f.put(t, servers.today(t))
-	f.replace(t, "clients.pem", old.pem)
+	f.replace(t, "clients.pem", old.PEM)
 	s := startGuarded(t, f, guarded("tls {$FILES}/cert.pem {$FILES}/key.pem {$FILES}/clients.pem"))
 	ofOld := servers.trusting(old.identified(t, "spiffe://example.org/old"))
 	ofYoung := servers.trusting(young.identified(t, "spiffe://example.org/young"))
@@ -142,7 +142,7 @@ func TestAuthorityOfClientsIsReplaced(t *testing.T) {
 	}
 
 	end := s.log.end()
-	f.replace(t, "clients.pem", bytes.Join([][]byte{old.pem, young.pem}, nil))
+	f.replace(t, "clients.pem", bytes.Join([][]byte{old.PEM, young.PEM}, nil))
 	s.log.wait(t, end, "clients.pem: read again")
 	newcomer := s.as(t, "", ofYoung)
 	if status, err := ask(newcomer); err != nil || status != http.StatusOK {
@@ -153,7 +153,7 @@ func TestAuthorityOfClientsIsReplaced(t *testing.T) {
 	}
 
 	end = s.log.end()
-	f.replace(t, "clients.pem", young.pem)
+	f.replace(t, "clients.pem", young.PEM)
 	s.log.wait(t, end, "clients.pem: read again")
 	if status, err := ask(connected); err != nil || status != http.StatusUnauthorized {
 		t.Errorf("on the open connection of a client whose authority is gone: %d, %v, want 401", status, err)
@@ -165,7 +165,7 @@ func TestAuthorityOfClientsIsReplaced(t *testing.T) {
 	w.endsWithout(t, "young")
 
 	end = s.log.end()
-	f.replace(t, "clients.pem", young.pem[:len(young.pem)/2])
+	f.replace(t, "clients.pem", young.PEM[:len(young.PEM)/2])
 	s.log.wait(t, end, "clients.pem: not taken up")
 	if s.scrape(t).sum(filesFailing) != 1 {
 		t.Error("the metric does not say that half an authority is none")

@@ -1,107 +1,56 @@
 package access
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/testkit/testca"
 )
 
-// authority issues certificates for a test.
-type authority struct {
-	name string
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-}
-
-var serial atomic.Int64
+// authority issues certificates, as files have them.
+type authority struct{ *testca.Authority }
 
 func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
-	return (&authority{name: name, key: newKey(t)}).renewed(t)
+	return &authority{testca.New(t, name)}
 }
 
 // renewed returns the authority with a new certificate for its old key.
 func (a *authority) renewed(t testing.TB) *authority {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(serial.Add(1)),
-		Subject:               pkix.Name{CommonName: a.name},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}
-	return &authority{a.name, a.key, sign(t, template, template, a.key, a.key)}
+	return &authority{a.Renewed(t)}
 }
 
 // pem returns the authority's certificate as a file has it.
-func (a *authority) pem() string { return pemOf("CERTIFICATE", a.cert.Raw) }
+func (a *authority) pem() string { return string(a.PEM) }
 
 // issue returns a certificate for 127.0.0.1 and a client of that DNS name, and its key.
 func (a *authority) issue(t testing.TB, name string, from, until time.Duration) (cert, key string) {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial.Add(1)),
-		DNSNames:     []string{name},
-		NotBefore:    time.Now().Add(from),
-		NotAfter:     time.Now().Add(until),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	private := newKey(t)
-	leaf := sign(t, template, a.cert, private, a.key)
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pemOf("CERTIFICATE", leaf.Raw), pemOf("PRIVATE KEY", der)
+	p := a.pair(t, name, from, until)
+	return string(p.Cert), string(p.Key)
 }
 
 // client returns a certificate for a client to show.
 func (a *authority) client(t testing.TB, name string) tls.Certificate {
 	t.Helper()
-	cert, key := a.issue(t, name, -time.Minute, time.Minute)
-	pair, err := tls.X509KeyPair([]byte(cert), []byte(key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pair
+	return a.pair(t, name, -time.Minute, time.Minute).TLS
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+func (a *authority) pair(t testing.TB, name string, from, until time.Duration) *testca.Pair {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func sign(t testing.TB, template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return a.Issue(t, &x509.Certificate{
+		DNSNames:    []string{name},
+		NotBefore:   time.Now().Add(from),
+		NotAfter:    time.Now().Add(until),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
 }
 
 func pemOf(kind string, der []byte) string {
-	var b bytes.Buffer
-	_ = pem.Encode(&b, &pem.Block{Type: kind, Bytes: der}) // a Buffer takes all
-	return b.String()
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

@@ -224,7 +224,7 @@ func withCertificates(t *testing.T, tokens *TokensFile) (*Guard, *authority) {
 func over(r *http.Request, by *authority, cert tls.Certificate) *http.Request {
 	r.TLS = &tls.ConnectionState{
 		PeerCertificates: []*x509.Certificate{cert.Leaf},
-		VerifiedChains:   [][]*x509.Certificate{{cert.Leaf, by.cert}},
+		VerifiedChains:   [][]*x509.Certificate{{cert.Leaf, by.Cert}},
 	}
 	return r
 }

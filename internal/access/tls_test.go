@@ -398,7 +398,7 @@ func TestAConnectionDoesNotOutliveItsCertificate(t *testing.T) {
 			leaf := clients.client(t, "web").Leaf
 			state := &tls.ConnectionState{
 				PeerCertificates: []*x509.Certificate{leaf},
-				VerifiedChains:   [][]*x509.Certificate{{leaf, clients.cert}},
+				VerifiedChains:   [][]*x509.Certificate{{leaf, clients.Cert}},
 			}
 			a.verify(state, time.Now()) // which may remember it
 			if err := a.verify(state, time.Now().Add(tc.after)); (err == nil) != tc.want {
@@ -432,7 +432,7 @@ func TestVerifyAllocatesNothing(t *testing.T) {
 	leaf := clients.client(t, "web").Leaf
 	state := &tls.ConnectionState{
 		PeerCertificates: []*x509.Certificate{leaf},
-		VerifiedChains:   [][]*x509.Certificate{{leaf, clients.cert}},
+		VerifiedChains:   [][]*x509.Certificate{{leaf, clients.Cert}},
 	}
 	now := time.Now()
 	if n := testing.AllocsPerRun(100, func() { err = a.verify(state, now) }); n != 0 || err != nil {
