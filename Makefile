@@ -31,13 +31,15 @@ race-inside:
 
 # Every fuzz target there is, one after the other: Go fuzzes only one at a time. The budget is
 # a count, since a span of time now and then ends in "context deadline exceeded" (golang/go#75804).
-# A target whose seeds are gone would pass and find nothing, so each must run at least one first.
+# A target whose seeds are gone would pass and find little, so each must run at least one first.
 fuzz:
-	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file func; do \
-		target=$${func#func } package=$${file%/*}; \
-		go test -v -run="^$$target$$" "$$package" | grep -q "^=== RUN  *$$target/" || { echo "$$target in $$package has no seeds"; exit 1; }; \
-		echo "fuzz $$target in $$package $(FUZZTIME)"; \
-		go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "$$package" || exit 1; \
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r package; do \
+		seeds=$$(go test -v -run='^Fuzz' "$$package") || { printf '%s\n' "$$seeds"; exit 1; }; \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$package"/*_test.go | cut -d ' ' -f 2); do \
+			printf '%s\n' "$$seeds" | grep -q "^=== RUN  *$$target/" || { echo "$$target in $$package has no seeds"; exit 1; }; \
+			echo "fuzz $$target in $$package $(FUZZTIME)"; \
+			go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x "$$package" || exit 1; \
+		done || exit 1; \
 	done
 
 # The real binary killed, stopped, reloaded and restored again and again: about ten minutes,
