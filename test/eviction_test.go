@@ -52,7 +52,7 @@ func TestSilenceOfAllDrainsAtTheBudgetsPace(t *testing.T) {
 	for n := range all {
 		operations = append(operations, operation("register", "group-0", aliveID(n), object{"instance": object{"addresses": []string{fmt.Sprintf("10.0.%d.%d", n>>8, n&0xff)}}}))
 	}
-	w := s.watch(t, fmt.Sprint(s.endpoint.revision(t)), false)
+	told := s.watch(t, fmt.Sprint(s.endpoint.revision(t)), false).reading()
 	s.batch(t, operations)
 	asker := dial(t, "tcp", s.dns)
 	silence := time.Now()
@@ -128,9 +128,9 @@ func TestSilenceOfAllDrainsAtTheBudgetsPace(t *testing.T) {
 	}
 	// A watcher has been told of all that came and of all that left, and of nothing else.
 	for came, left := 0, 0; left < all-len(saved.ids); {
-		switch c, err := w.next(); {
-		case err != nil:
-			t.Fatal(err)
+		switch c, ok := <-told; {
+		case !ok:
+			t.Fatalf("the watch ended after %d came and %d left", came, left)
 		case c.Type == "put" && came < all:
 			came++
 		case c.Type == "delete" && came == all:

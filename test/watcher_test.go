@@ -119,6 +119,23 @@ func (w *watcher) next() (c change, err error) {
 	}
 }
 
+// reading returns what the watcher is told, and reads it as it comes: who leaves it unread for
+// long is cut off. The channel is closed when the watch ends.
+func (w *watcher) reading() <-chan change {
+	told := make(chan change, 10_000) // more than any test that uses it causes
+	go func() {
+		defer close(told)
+		for {
+			c, err := w.next()
+			if err != nil {
+				return // as it does at the end of the test, which closes the body
+			}
+			told <- c
+		}
+	}()
+	return told
+}
+
 // mirror is a table as a watcher has been told of it, by kind and name.
 type mirror map[string]watched
 
