@@ -16,6 +16,8 @@ type Table struct {
 	state atomic.Pointer[State]
 	kept  int // events between the oldest commit and the newest
 
+	waiters waiters
+
 	mu       sync.Mutex // held while a state, or the version of one, is replaced
 	calendar calendar   // guarded by mu
 }
@@ -26,6 +28,7 @@ type State struct {
 	*Snapshot
 	newest *Commit // the one that made the snapshot
 	oldest *Commit // the earliest that can be resumed from
+	table  *Table
 
 	second  int64 // of the newest change, in Unix time
 	version atomic.Pointer[Version]
@@ -47,7 +50,7 @@ func (t *Table) Open(s *Snapshot, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	begin := &Commit{Revision: s.Revision, grown: make(chan struct{})}
-	state := &State{Snapshot: s, newest: begin, oldest: begin, second: t.calendar.read(now)}
+	state := &State{Snapshot: s, newest: begin, oldest: begin, table: t, second: t.calendar.read(now)}
 	state.version.Store(newVersion(s, state.second))
 	t.state.Store(state)
 }
@@ -57,7 +60,8 @@ func (t *Table) Load() *State { return t.state.Load() }
 
 // Publish replaces what is published by the snapshot of the last of the drafts, of which
 // there is at least one, each begun on the one before and the first on what is published.
-// Queries see them from here on; then watchers are told the events of one after the other.
+// Queries see them from here on; then those who wait for a service are woken, and watchers are
+// told the events of one draft after the other.
 func (t *Table) Publish(now time.Time, drafts ...*Draft) {
 	was := t.state.Load()
 	newest, oldest := was.newest, was.oldest
@@ -70,7 +74,8 @@ func (t *Table) Publish(now time.Time, drafts ...*Draft) {
 			t.kept -= len(oldest.Events)
 		}
 	}
-	t.replace(was, &State{Snapshot: drafts[len(drafts)-1].next, newest: newest, oldest: oldest}, now)
+	t.replace(was, &State{Snapshot: drafts[len(drafts)-1].next, newest: newest, oldest: oldest, table: t}, now)
+	t.waiters.wake(drafts)
 	for c := was.newest; c != newest; c = c.next {
 		close(c.grown)
 	}
