@@ -141,7 +141,7 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // nil. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	// These stand below TLS: net/http must see the TLS connections themselves.
-	l = s.options.Connections.Listener(lazyListener{l}, func(err error) { s.log.printf(ofConnection, "%v", err) })
+	l = s.options.Connections.Listener(unsentListener{l}, func(err error) { s.log.printf(ofConnection, "%v", err) })
 	if s.options.TLS != nil {
 		l = tls.NewListener(l, s.options.TLS)
 	}
@@ -150,6 +150,17 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// unsentListener has connections for which the kernel holds little that it cannot send.
+type unsentListener struct{ net.Listener }
+
+func (l unsentListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		boundUnsent(conn)
+	}
+	return conn, err
 }
 
 // FlushLog tells how many lines were left out of the log because there were too many, and not told

@@ -22,7 +22,7 @@ func TestTheKernelHoldsLittleForWhoReadsNothing(t *testing.T) {
 	if err := client.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil { // what is there is the client's
 		t.Fatal(err)
 	}
-	server, err := lazyListener{l}.Accept()
+	server, err := unsentListener{l}.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
