@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 )
@@ -38,18 +39,15 @@ func openGuard(listen string, s *Shared) (*access.Guard, error) {
 			log.Warningf("The endpoint on %s takes tokens without TLS: whoever can listen in learns them. Write `tls CERT KEY`", listen)
 		}
 	}
+	var to []audit.Writer
 	if s.Audit != nil {
-		if rules.AuditFile, err = access.OpenFile(*s.Audit, reportAudit); err != nil {
+		file, err := audit.OpenFile(*s.Audit, reportAudit)
+		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
+		to = append(to, file)
 	}
-	rules.AuditLog = access.NewScribe(logAudit)
-	rules.Audit = access.NewAudit(func(now time.Time, line []byte) {
-		rules.AuditLog.Write(line)
-		if rules.AuditFile != nil {
-			rules.AuditFile.Write(now, line)
-		}
-	})
+	rules.Audit = audit.New(append(to, audit.NewWriter(logAudit))...)
 	return access.NewGuard(rules), nil
 }
 

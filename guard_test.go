@@ -328,8 +328,8 @@ func TestSettingsOfAFailingReloadAreNeverInForce(t *testing.T) {
 	auditFiles(t, 0)
 }
 
-// auditFiles waits until so many files are open for the audit: each has a goroutine, which
-// ends when its guard is closed.
+// auditFiles waits until so many files are open for the audit: each has a goroutine, and the log one
+// beside it, which end when their guard is closed.
 func auditFiles(t testing.TB, want int) {
 	t.Helper()
 	look := time.NewTicker(time.Millisecond)
@@ -337,14 +337,14 @@ func auditFiles(t testing.TB, want int) {
 	deadline := time.After(10 * time.Second)
 	stacks := make([]byte, 4<<20)
 	for {
-		got := strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "access.(*File).run(")
-		if got == want {
+		got := strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "audit.(*AsyncWriter).run(")
+		if got == 2*want {
 			return
 		}
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("%d files are open for the audit, want %d", got, want)
+			t.Fatalf("%d goroutines write the audit, want 2 for each of %d files", got, want)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/audit"
 )
 
 // Class is what a request is counted as.
@@ -33,9 +35,7 @@ const (
 type Rules struct {
 	Tokens       *TokensFile   // nil where there are no tokens
 	Certificates *Certificates // nil where the endpoint does not speak TLS
-	Audit        *Audit        // nil where nothing is to be told
-	AuditLog     *Scribe       // that it writes to; nil where it does not
-	AuditFile    *File         // that it writes to, too; nil where it has none of its own
+	Audit        *audit.Log    // nil where nothing is to be told
 
 	// RequestsPerSecond is the most that one credential, and all that has none from one address,
 	// may send; 0 is no limit.
@@ -280,23 +280,17 @@ func (g *Guard) Failing() error {
 // NotAfter returns when the endpoint's certificate ends. The endpoint must speak TLS.
 func (g *Guard) NotAfter() time.Time { return g.rules.Certificates.NotAfter() }
 
-// Close has the audit tell what it has only counted, waits until the log has it, and lets go of
-// the file that it is written to. It is to be called once, when another guard has taken over or nobody calls any more.
+// Close closes the audit. It is to be called once, when another guard has taken over or nobody
+// calls any more.
 func (g *Guard) Close() error {
-	if g.rules.Audit != nil {
-		g.rules.Audit.Flush(time.Now())
-	}
-	if g.rules.AuditLog != nil {
-		g.rules.AuditLog.Close()
-	}
-	if g.rules.AuditFile == nil {
+	if g.rules.Audit == nil {
 		return nil
 	}
-	return g.rules.AuditFile.Close()
+	return g.rules.Audit.Close(time.Now())
 }
 
 // Note has a request told in the audit.
-func (g *Guard) Note(now time.Time, e *Entry) {
+func (g *Guard) Note(now time.Time, e *audit.Entry) {
 	if g.rules.Audit != nil {
 		g.rules.Audit.Record(now, e)
 	}

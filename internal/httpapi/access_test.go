@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -229,7 +230,7 @@ func TestAPageFromElsewhereIsTurnedAwayEverywhere(t *testing.T) {
 func TestWhoComesTooOftenIsToldWhenToComeAgain(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	d := newDoor(t, callers...)
-	guard := access.NewGuard(access.Rules{Tokens: d.file, Audit: access.NewAudit(d.note), RequestsPerSecond: 1})
+	guard := access.NewGuard(access.Rules{Tokens: d.file, Audit: audit.New(d), RequestsPerSecond: 1})
 	w := start(t, func(o *Options) {
 		o.Guard, o.Now = func() *access.Guard { return guard }, func() time.Time { return now }
 	})

@@ -1,7 +1,7 @@
 package httpapi
 
 import (
-	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -9,12 +9,12 @@ import (
 // mostNamed is how many of the objects of a list that is refused its line in the audit names.
 const mostNamed = 8
 
-// audit has the request noted if it is one of those that are.
-func (c *call) audit(n need) {
+// record has the request noted if it is one of those that are.
+func (c *call) record(n need) {
 	if !n.audited(c.code) {
 		return
 	}
-	e := access.Entry{
+	e := audit.Entry{
 		From:      c.from,
 		What:      c.route,
 		Status:    c.code,
@@ -46,7 +46,7 @@ func (c *call) made(changes []service.Change, results []table.Result, revision u
 	c.revision = revision
 	for n := range results {
 		if results[n].Changed {
-			c.changed = append(c.changed, access.Changed{Op: changes[n].Op, ID: changes[n].ID})
+			c.changed = append(c.changed, audit.Changed{Op: changes[n].Op, ID: changes[n].ID})
 		} else {
 			c.unchanged++
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -27,7 +28,7 @@ type call struct {
 
 	// What the audit tells besides.
 	asked     []service.Change // that the body asks for
-	changed   []access.Changed // by the request, besides the object in the path
+	changed   []audit.Changed // by the request, besides the object in the path
 	unchanged int              // how many changes in the body changed nothing
 	revision  uint64           // of the table with the change
 	why       string           // it was refused
@@ -75,7 +76,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	needs := c.dispatch()
 	c.observe()
-	c.audit(needs)
+	c.record(needs)
 	c.release()
 }
 

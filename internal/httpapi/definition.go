@@ -3,7 +3,7 @@ package httpapi
 import (
 	"net/http"
 
-	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -89,7 +89,7 @@ func deleteService(c *call) {
 		return
 	}
 	for _, i := range result.Gone {
-		c.changed = append(c.changed, access.Changed{Op: service.Deregister, ID: i.ID()})
+		c.changed = append(c.changed, audit.Changed{Op: service.Deregister, ID: i.ID()})
 	}
 	c.out = append(unsigned(member(append(c.out[:0], '{'), "revision"), revision), '}')
 	c.answer(http.StatusOK, 0)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 )
 
 // door is a guard with a file of tokens that the test may write again.
@@ -35,7 +36,7 @@ func newDoor(t *testing.T, lines ...string) *door {
 	if d.file, err = access.OpenTokens(d.path, nil); err != nil {
 		t.Fatal(err)
 	}
-	d.guard = access.NewGuard(access.Rules{Tokens: d.file, Audit: access.NewAudit(d.note)})
+	d.guard = access.NewGuard(access.Rules{Tokens: d.file, Audit: audit.New(d)})
 	return d
 }
 
@@ -67,7 +68,10 @@ func (d *door) change(lines ...string) {
 	}
 }
 
-func (d *door) note(_ time.Time, line []byte) {
+// Close and Write make the door what its audit is written to.
+func (d *door) Close() error { return nil }
+
+func (d *door) Write(_ time.Time, line []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, strings.Split(string(line), "\n")...)

@@ -5,7 +5,7 @@ import (
 	"log"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/audit"
 )
 
 // linesPerSecond is how many lines of one kind the log has in a second. Clients can cause them as
@@ -31,13 +31,13 @@ func (k kind) String() string {
 type errorLog struct {
 	to    *log.Logger
 	now   func() time.Time
-	paces [kinds]*access.Pace
+	paces [kinds]*audit.Pace
 }
 
 func newErrorLog(to *log.Logger, now func() time.Time) *errorLog {
 	l := &errorLog{to: to, now: now}
 	for k := range l.paces {
-		l.paces[k] = access.NewPace(linesPerSecond)
+		l.paces[k] = audit.NewPace(linesPerSecond)
 	}
 	return l
 }

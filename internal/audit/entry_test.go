@@ -1,4 +1,4 @@
-package access
+package audit
 
 import (
 	"fmt"
@@ -35,6 +35,7 @@ func TestEntryIsOneLine(t *testing.T) {
 		want     string
 	}{
 		{"a write", func(*Entry) {}, `who=spiffe://example.org/web from=192.0.2.7:40000 what="PUT instance" on=web-1.web.prod status=201 revision=7`},
+		{"by another door", func(e *Entry) { e.Door = "eureka" }, ` from=192.0.2.7:40000 door=eureka what="PUT instance" on=`},
 		{"a refusal of nobody", func(e *Entry) { *e = Entry{From: e.From, What: "GET services", Status: 401, Why: "no credential"} },
 			`who="" from=192.0.2.7:40000 what="GET services" status=401 why="no credential"`},
 		{"a service", func(e *Entry) { e.On[0].ID = "" }, `on=web.prod `},
@@ -58,8 +59,8 @@ func TestEntryIsOneLine(t *testing.T) {
 		{"DEL alone", func(e *Entry) { e.Who = "x\x7f" }, `who="x\x7f" `},
 		{"letters of other scripts", func(e *Entry) { e.Who = "žaneta" }, `who="\u017eaneta" `},
 		{"not UTF-8", func(e *Entry) { e.Who = "\xff" }, `who="\xff" `},
-		{"a NAME is told whole", func(e *Entry) { e.Who = strings.Repeat("x", maxName) }, "who=" + strings.Repeat("x", maxName) + " from="},
-		{"a longer one is none", func(e *Entry) { e.Who = strings.Repeat("x", 9999) }, "who=" + strings.Repeat("x", maxName) + " from="},
+		{"a NAME is told whole", func(e *Entry) { e.Who = strings.Repeat("x", maxValue) }, "who=" + strings.Repeat("x", maxValue) + " from="},
+		{"a longer one is none", func(e *Entry) { e.Who = strings.Repeat("x", 9999) }, "who=" + strings.Repeat("x", maxValue) + " from="},
 		{"an id is told whole", func(e *Entry) { e.On[0].ID = strings.Repeat("x", 253) }, " on=" + strings.Repeat("x", 253) + ".web.prod "},
 		{"a longer one is none, and 2048 bytes of it fill the disk", func(e *Entry) { e.On[0].ID = strings.Repeat("x", 9999) }, " on=" + strings.Repeat("x", 253) + ".web.prod "},
 	} {
@@ -194,7 +195,9 @@ type book struct {
 	lines []string
 }
 
-func (b *book) write(_ time.Time, line []byte) {
+func (b *book) Close() error { return nil }
+
+func (b *book) Write(_ time.Time, line []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lines = append(b.lines, string(line))
@@ -210,8 +213,8 @@ func (b *book) count(part string) (n int) {
 }
 
 func TestAFloodOfRefusalsIsCountedAndHidesNoWrite(t *testing.T) {
-	var b book
-	a := NewAudit(b.write)
+	b := new(book)
+	a := New(b)
 	refusal := &Entry{Who: "mad", Status: 403, Why: "it may not"}
 	var clients sync.WaitGroup
 	for range 5 {
@@ -257,8 +260,14 @@ func BenchmarkAppendTo(b *testing.B) {
 	}
 }
 
+// nowhere forgets what is written to it.
+type nowhere struct{}
+
+func (nowhere) Write(time.Time, []byte) {}
+func (nowhere) Close() error            { return nil }
+
 func BenchmarkRecord(b *testing.B) {
-	a := NewAudit(func(time.Time, []byte) {})
+	a := New(nowhere{})
 	e := put()
 	b.ReportAllocs()
 	for b.Loop() {

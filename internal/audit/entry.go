@@ -1,7 +1,9 @@
-package access
+// Package audit tells, a line each, what was done and what was refused: entries, the log of them,
+// and the writer that takes its lines to the server's log or to a file. Nothing that a client sends
+// can begin a line or a key, and no request waits for the disk of a file.
+package audit
 
 import (
-	"net/http"
 	"net/netip"
 	"strconv"
 
@@ -11,11 +13,12 @@ import (
 // Entry is what the log says of one request that changed the table, or was refused.
 type Entry struct {
 	Who      string         // NAME of the caller; empty where nobody was known
-	From     netip.AddrPort // whence the request came
+	From     netip.AddrPort // where the request came from
+	Door     string         // that it came by; empty for our own API
 	What     string         // label of its route
 	On       []service.ID   // the objects it was about; parts that are empty are left out
 	More     int            // objects beyond those
-	Status   int            // of the answer
+	Status   int            // of the answer, as HTTP has it
 	Revision uint64         // of the change; 0 where there was none
 	Why      string         // it was refused; empty where it was not
 
@@ -32,8 +35,8 @@ type Changed struct {
 
 // What is longer than anything that is valid is cut: refusals must not fill the disk.
 const (
-	maxValue = maxName // bytes of a string
-	maxPart  = 253     // bytes of a part of an object's name: as long as an id can be
+	maxValue = 2048 // bytes of a string: as long as the NAME of a credential can be
+	maxPart  = 253  // bytes of a part of an object's name: as long as an id can be
 
 	// maxObjects is after how many bytes of objects another line begins: collectors of logs cut
 	// lines, some of them at 8 KiB.
@@ -41,7 +44,7 @@ const (
 )
 
 // Refused reports whether the request got an error for an answer.
-func (e *Entry) Refused() bool { return e.Status >= http.StatusBadRequest }
+func (e *Entry) Refused() bool { return e.Status >= 400 }
 
 // AppendTo appends the entry to b, without the end of its line, and allocates nothing where b
 // has room:
@@ -53,7 +56,8 @@ func (e *Entry) Refused() bool { return e.Status >= http.StatusBadRequest }
 //	who=ops from=192.0.2.9:40000 what="POST batch" op=register on=a.web.prod,b.web.prod status=200 revision=8
 //	who=ops from=192.0.2.9:40000 what="POST batch" op=deregister on=c.web.prod status=200 revision=8
 //
-// Every line has who, from, what and status, in this order. Values with anything in them that
+// Every line has who, from, what and status, in this order, and door before what where the request
+// came by one that is not our own API. Values with anything in them that
 // could be taken for more than a value are quoted as in Go: nothing that a client sends can
 // begin a line or a key.
 func (e *Entry) AppendTo(b []byte) []byte {
@@ -132,6 +136,9 @@ func (l *entryLines) start(op string) {
 	}
 	l.b = appendValue(append(l.b, "who="...), l.entry.Who)
 	l.b = appendSource(append(l.b, " from="...), l.entry.From)
+	if l.entry.Door != "" {
+		l.b = appendValue(append(l.b, " door="...), l.entry.Door)
+	}
 	l.b = appendValue(append(l.b, " what="...), l.entry.What)
 	if op != "" {
 		l.b = append(append(l.b, " op="...), op...)

@@ -1,4 +1,4 @@
-package access
+package audit
 
 import (
 	"bytes"
@@ -9,40 +9,40 @@ import (
 	"testing"
 )
 
-func TestAScribeWritesAllInOrder(t *testing.T) {
+func TestAllIsWrittenInOrder(t *testing.T) {
 	var written bytes.Buffer
-	s := NewScribe(func(lines []byte) { written.Write(lines) })
+	w := NewWriter(func(lines []byte) { written.Write(lines) })
 	const writers, each = 8, 2000
 	var all sync.WaitGroup
-	for w := range writers {
+	for writer := range writers {
 		all.Go(func() {
 			for n := range each {
-				s.Write(fmt.Appendf(nil, "%d %d", w, n))
+				w.Write(noon, fmt.Appendf(nil, "%d %d", writer, n))
 			}
 		})
 	}
 	all.Wait()
-	s.Close()
-	s.Write([]byte("late"))
+	w.Close()
+	w.Write(noon, []byte("late"))
 	lines := strings.Split(written.String(), "\n")
 	if n := len(lines); n != writers*each+2 || lines[n-2] != "late" || lines[n-1] != "" {
 		t.Fatalf("got %d lines, the last %q", n, lines[max(0, n-2):])
 	}
 	next := make([]int, writers)
 	for _, line := range lines[:writers*each] {
-		var w, n int
-		if _, err := fmt.Sscanf(line, "%d %d", &w, &n); err != nil || next[w] != n {
-			t.Fatalf("got %q, want line %d of it (%v)", line, next[w], err)
+		var writer, n int
+		if _, err := fmt.Sscanf(line, "%d %d", &writer, &n); err != nil || next[writer] != n {
+			t.Fatalf("got %q, want line %d of it (%v)", line, next[writer], err)
 		}
-		next[w]++
+		next[writer]++
 	}
 }
 
 // While the log hangs, lines go together; when too many wait, so does who has another.
-func TestAScribeMakesWaitRatherThanLose(t *testing.T) {
+func TestAWriterToTheLogMakesWaitRatherThanLose(t *testing.T) {
 	hanging, goOn := make(chan struct{}, 1), make(chan struct{})
 	var sizes []int
-	s := NewScribe(func(lines []byte) {
+	w := NewWriter(func(lines []byte) {
 		sizes = append(sizes, len(lines))
 		if len(sizes) == 1 {
 			hanging <- struct{}{}
@@ -50,14 +50,14 @@ func TestAScribeMakesWaitRatherThanLose(t *testing.T) {
 		}
 	})
 	line := bytes.Repeat([]byte("x"), 1<<10-1)
-	s.Write(line)
+	w.Write(noon, line)
 	<-hanging
-	for range mostUnwritten>>10 + 1 {
-		s.Write(line) // there is room
+	for range maxPending >> 10 {
+		w.Write(noon, line) // there is room
 	}
 	done := make(chan struct{})
 	go func() {
-		s.Write(line)
+		w.Write(noon, line)
 		close(done)
 	}()
 	select {
@@ -67,8 +67,8 @@ func TestAScribeMakesWaitRatherThanLose(t *testing.T) {
 	}
 	close(goOn)
 	<-done
-	s.Close()
-	if want := []int{1 << 10, mostUnwritten + 1<<10, 1 << 10}; !slices.Equal(sizes, want) {
+	w.Close()
+	if want := []int{1 << 10, maxPending, 1 << 10}; !slices.Equal(sizes, want) {
 		t.Errorf("got writes of %d bytes, want %d", sizes, want)
 	}
 }

@@ -1,4 +1,4 @@
-package access
+package audit
 
 import (
 	"fmt"
@@ -11,6 +11,15 @@ import (
 
 	"github.com/coredns-registry/registry/service"
 )
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func mustWrite(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // never is a clock on which nothing is ever due.
 func never(time.Duration) <-chan time.Time { return nil }
@@ -82,10 +91,10 @@ func TestLinesAreWholeUnderConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestLogFileSurvivesRotation(t *testing.T) {
+func TestAFileSurvivesRotation(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "audit.log")
-	l := logFile{path: path}
+	l := file{path: path}
 	t.Cleanup(func() { l.close() })
 	do := func(err error) {
 		t.Helper()
@@ -121,7 +130,7 @@ func TestLogFileSurvivesRotation(t *testing.T) {
 
 func TestATornLineComesAgainWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
-	l := logFile{path: path}
+	l := file{path: path}
 	t.Cleanup(func() { l.close() })
 	if _, err := l.write([]byte("1\nha")); err != nil {
 		t.Fatal(err)
@@ -148,7 +157,7 @@ func TestAnEntryAsLargeAsTheTableIsWrittenWhole(t *testing.T) {
 	for n := range lines * maxObjects / len("web-0000000.web.prod,") {
 		e.Changed = append(e.Changed, Changed{service.Register, instance("prod", "web", fmt.Sprintf("web-%07d", n))})
 	}
-	a := NewAudit(f.Write)
+	a := New(f)
 	a.Record(noon, put())
 	a.Record(noon, e)
 	a.Record(noon, put())
@@ -298,9 +307,9 @@ func BenchmarkFileWrite(b *testing.B) {
 	b.ReportMetric(float64(f.lost), "lost")
 }
 
-// BenchmarkLogFile is a line a write, with the look whether the file was rotated away.
-func BenchmarkLogFile(b *testing.B) {
-	l := logFile{path: filepath.Join(b.TempDir(), "audit.log")}
+// BenchmarkFile is a line a write, with the look whether the file was rotated away.
+func BenchmarkFile(b *testing.B) {
+	l := file{path: filepath.Join(b.TempDir(), "audit.log")}
 	defer l.close()
 	line := append(put().AppendTo(nil), '\n')
 	b.ReportAllocs()
@@ -312,7 +321,7 @@ func BenchmarkLogFile(b *testing.B) {
 }
 
 func BenchmarkReopen(b *testing.B) {
-	l := logFile{path: filepath.Join(b.TempDir(), "audit.log")}
+	l := file{path: filepath.Join(b.TempDir(), "audit.log")}
 	defer l.close()
 	b.ReportAllocs()
 	for b.Loop() {
