@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -196,11 +195,8 @@ func TestWhoIsLimitedByDefault(t *testing.T) {
 
 // admits reports whether a request to a host with a token, if it is not empty, gets past a guard.
 func admits(g *access.Guard, host, token string) bool {
-	r := httptest.NewRequest("PUT", "http://"+host+"/v1/namespaces/prod/services/web", nil)
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	_, refusal := g.Admit(r, netip.MustParseAddrPort("127.0.0.1:40000"), access.Ordinary, time.Now())
+	r := access.Request{From: netip.MustParseAddrPort("127.0.0.1:40000"), Host: host, Credential: access.Credential{Sent: token != "", Token: token}}
+	_, refusal := g.Admit(&r, time.Now())
 	return refusal == nil
 }
 

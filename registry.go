@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/lease"
@@ -69,7 +70,7 @@ func (b *serverBlocks) all() []*Handler {
 // openRegistry listens and serves. The socket is not opened for reuse of its port, as
 // CoreDNS opens its own: a second process on the same address would take a share of the
 // registrations, unseen. A reload keeps the socket, so it needs no second one.
-func openRegistry(config *Config, guard *access.Guard, connections *access.Connections, reload bool) (*Registry, error) {
+func openRegistry(config *Config, guard *access.Guard, connections *door.Connections, reload bool) (*Registry, error) {
 	var in store.Store
 	if config.Dir != "" {
 		opened, err := disk.Open(config.Dir)
@@ -85,11 +86,9 @@ func openRegistry(config *Config, guard *access.Guard, connections *access.Conne
 		return nil, errors.Join(fmt.Errorf("open the registration endpoint: %w", err), r.engine.Close())
 	}
 	r.server = httpapi.New(&api{r.engine, &r.handlers, config.Dir}, httpapi.Options{
-		TLS:         r.tls(),
-		Guard:       r.guard.Load,
-		Connections: connections,
-		Observe:     observeRequests(config.Listen),
-		Watching:    func(delta int) { r.watchers.Add(int64(delta)) },
+		Options:  door.Options{TLS: r.tls(), Guard: r.guard.Load, Connections: connections},
+		Observe:  observeRequests(config.Listen),
+		Watching: func(delta int) { r.watchers.Add(int64(delta)) },
 	})
 	r.run()
 	if err := r.load(reload); err != nil {

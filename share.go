@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/tuning"
 
@@ -22,8 +23,8 @@ var open = &registries{byListen: make(map[string]*Registry)}
 type registries struct {
 	mu          sync.Mutex // guards what follows
 	byListen    map[string]*Registry
-	connections *access.Connections // of all registries, which share the files of the process; nil before the first
-	untune      func()              // undoes what is tuned while there is a registry; nil while there is none
+	connections *door.Connections // of all registries, which share the files of the process; nil before the first
+	untune      func()            // undoes what is tuned while there is a registry; nil while there is none
 }
 
 // user is a server block that uses a registry.

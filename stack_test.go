@@ -13,6 +13,7 @@ import (
 
 	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/httpapi"
 
 	"github.com/coredns/coredns/request"
 
@@ -46,7 +47,7 @@ func TestQueryFitsItsStack(t *testing.T) {
 	for range 24 { // as there are in a CoreDNS
 		go func() { <-t.Context().Done() }()
 	}
-	e := &Registry{engine: engine.New("127.0.0.1:0", time.Now, nil, log)}
+	e := &Registry{engine: engine.New("127.0.0.1:0", time.Now, nil, log), server: httpapi.New(nil, httpapi.Options{})}
 	e.guard.Store(access.NewGuard(access.Rules{}))
 
 	e.run()

@@ -1,8 +1,7 @@
-// Package access says who may do what at the endpoint: tokens and certificates and what
-// they are allowed, the files that hold them, how fast each may come, and the log of what
-// was done and refused. What it cannot read or does not know is refused, never guessed;
+// Package access says who may do what at the front doors: tokens and certificates and what
+// they are allowed, the files that hold them, and how fast each may come. What it cannot read or does not know is refused, never guessed;
 // what was read last and was right stays in force. No secret is in any message of it.
-// It knows nothing of HTTP routes, and answers nobody.
+// It knows nothing of any protocol that requests come by, and answers nobody.
 package access
 
 import (

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -71,30 +70,64 @@ func NewGuard(rules Rules) *Guard {
 	return g
 }
 
-// Refusal is why a request is turned away at the door.
+// Request is what a guard has to know of a request. Each front door makes it of what its protocol
+// has.
+type Request struct {
+	From       netip.AddrPort
+	Class      Class
+	Credential Credential
+
+	// What a browser says of the page that has it send the request; empty where none does.
+	Host       string   // the authority that the request is for
+	Origins    []string // each Origin (RFC 6454, section 7)
+	FetchSites []string // each Sec-Fetch-Site (W3C Fetch Metadata, section 2.3)
+}
+
+// Credential is what a request shows of who sends it.
+type Credential struct {
+	Sent      bool   // a token, which may be an empty one
+	Token     string // where one was sent
+	Malformed string // why what was sent is no token; empty where it is one
+
+	TLS *tls.ConnectionState // of the connection; nil without TLS
+}
+
+// Refusal is why a request is turned away at the door. Each protocol has an answer of its own for
+// each kind.
 type Refusal struct {
-	Code       int           // the HTTP status
+	Kind       Kind
 	Detail     string        // what is wrong, and what would be right
-	Challenge  string        // WWW-Authenticate (RFC 9110, section 11.6.1); empty for none
 	RetryAfter time.Duration // 0 for never
 	Close      bool          // the connection is of no more use
 }
 
+// Kind is what a refusal is about.
+type Kind uint8
+
+const (
+	NoCredential        Kind = iota // one is needed, and there is none, or none that counts any more
+	MalformedCredential             // what was sent as a token is none
+	UnknownToken
+	Forbidden       // whoever asks may not
+	TooManyRequests // of this caller's
+	Unavailable     // there is no room for anybody's
+)
+
 // Admit returns who sent a request; or why it is turned away, whatever it asks for.
-func (g *Guard) Admit(r *http.Request, from netip.AddrPort, class Class, now time.Time) (*Caller, *Refusal) {
+func (g *Guard) Admit(r *Request, now time.Time) (*Caller, *Refusal) {
 	if refusal := g.foreign(r); refusal != nil {
 		return nil, refusal
 	}
-	if class == Open {
+	if r.Class == Open {
 		return nobody, nil
 	}
 	addresses, credentials := &g.addresses, &g.credentials
-	if class == Heartbeat {
+	if r.Class == Heartbeat {
 		addresses, credentials = &g.addressBeats, &g.credentialBeats
 	}
 	// The credential first: to know it costs a SHA-256, and whoever has a good one pays for itself,
 	// however many others behind its address have none.
-	caller, refusal := g.Identify(r, now)
+	caller, refusal := g.Identify(&r.Credential, now)
 	if refusal == nil && caller.Name != "" {
 		if ok, wait := credentials.Allow(caller.Name, now); !ok {
 			return caller, tooMany("this credential", wait)
@@ -102,7 +135,7 @@ func (g *Guard) Admit(r *http.Request, from netip.AddrPort, class Class, now tim
 		return caller, nil
 	}
 	// All others are counted by address, those who guess at tokens among them.
-	if ok, wait := addresses.Allow(Source(from.Addr()), now); !ok {
+	if ok, wait := addresses.Allow(Source(r.From.Addr()), now); !ok {
 		return nil, tooMany("this address", wait)
 	}
 	return caller, refusal
@@ -113,7 +146,7 @@ var nobody = &Caller{}
 
 func tooMany(whose string, wait time.Duration) *Refusal {
 	return &Refusal{
-		Code:       http.StatusTooManyRequests,
+		Kind:       TooManyRequests,
 		Detail:     fmt.Sprintf("too many requests from %s: come again when Retry-After says", whose),
 		RetryAfter: wait,
 	}
@@ -121,42 +154,40 @@ func tooMany(whose string, wait time.Duration) *Refusal {
 
 // Still reports whether a request that was admitted as a caller's would be now, and with the
 // same rights.
-func (g *Guard) Still(c *Caller, r *http.Request, now time.Time) bool {
-	is, refusal := g.Identify(r, now)
-	return refusal == nil && c.Equal(is)
+func (g *Guard) Still(caller *Caller, c *Credential, now time.Time) bool {
+	current, refusal := g.Identify(c, now)
+	return refusal == nil && caller.Equal(current)
 }
 
-// Identify returns whose credential a request has now: its bearer token, else the certificate
-// of its connection; or why it has none that is good. It counts nothing.
-func (g *Guard) Identify(r *http.Request, now time.Time) (*Caller, *Refusal) {
+// Identify returns whose credential it is now: the token's, else the certificate's of the
+// connection; or why it is not good. It counts nothing.
+func (g *Guard) Identify(c *Credential, now time.Time) (*Caller, *Refusal) {
 	certs := g.rules.Certificates
 	if certs != nil && certs.clients != nil {
-		if err := certs.Verify(r.TLS, now); err != nil {
+		if err := certs.Verify(c.TLS, now); err != nil {
 			return nil, &Refusal{
-				Code:      http.StatusUnauthorized,
-				Detail:    "the client certificate is not good any more: " + err.Error(),
-				Challenge: challenge(""),
-				Close:     true, // another can only come with another connection
+				Kind:   NoCredential,
+				Detail: "the client certificate is not good any more: " + err.Error(),
+				Close:  true, // another can only come with another connection
 			}
 		}
 	} else if g.rules.Tokens == nil {
 		return Anyone, nil
 	}
-	if values := r.Header["Authorization"]; len(values) > 0 && g.rules.Tokens != nil {
-		return g.bearer(values)
+	if c.Sent && g.rules.Tokens != nil {
+		return g.bearer(c)
 	}
-	return g.certified(r.TLS)
+	return g.certified(c.TLS)
 }
 
-// bearer returns whose token it is that a request has in its header (RFC 6750, section 2.1).
-func (g *Guard) bearer(values []string) (*Caller, *Refusal) {
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return nil, &Refusal{Code: http.StatusUnauthorized, Detail: "there must be one Authorization, and it must be Bearer and a token", Challenge: challenge("invalid_request")}
+// bearer returns whose token it is.
+func (g *Guard) bearer(c *Credential) (*Caller, *Refusal) {
+	if c.Malformed != "" {
+		return nil, &Refusal{Kind: MalformedCredential, Detail: c.Malformed}
 	}
-	caller := g.rules.Tokens.Tokens().ByToken(strings.Trim(token, " "))
+	caller := g.rules.Tokens.Tokens().ByToken(c.Token)
 	if caller == nil {
-		return nil, &Refusal{Code: http.StatusUnauthorized, Detail: "the token is not known here", Challenge: challenge("invalid_token")}
+		return nil, unknownToken
 	}
 	return caller, nil
 }
@@ -164,7 +195,7 @@ func (g *Guard) bearer(values []string) (*Caller, *Refusal) {
 // certified returns whose certificate a connection has.
 func (g *Guard) certified(state *tls.ConnectionState) (*Caller, *Refusal) {
 	if state == nil || len(state.VerifiedChains) == 0 {
-		return nil, &Refusal{Code: http.StatusUnauthorized, Detail: "a credential is needed: Authorization: Bearer and a token", Challenge: challenge("")}
+		return nil, noCredential
 	}
 	cert := state.PeerCertificates[0]
 	if g.rules.Tokens == nil {
@@ -179,36 +210,30 @@ func (g *Guard) certified(state *tls.ConnectionState) (*Caller, *Refusal) {
 	return nil, unknownCertificate
 }
 
-var unknownCertificate = &Refusal{Code: http.StatusForbidden, Detail: "no grant is for a name in the client certificate"}
-
-// challenge says how to authenticate, and what was wrong with how it was tried (RFC 6750,
-// section 3).
-func challenge(wrong string) string {
-	c := `Bearer realm="registry"`
-	if wrong != "" {
-		c += `, error="` + wrong + `"`
-	}
-	return c
-}
+var (
+	noCredential       = &Refusal{Kind: NoCredential, Detail: "a credential is needed"}
+	unknownToken       = &Refusal{Kind: UnknownToken, Detail: "the token is not known here"}
+	unknownCertificate = &Refusal{Kind: Forbidden, Detail: "no grant is for a name in the client certificate"}
+)
 
 // foreign returns why a request is turned away that a web page of another origin has a browser
 // send. A page can have the browser send requests to this machine, or to whatever its own name
 // resolves to (DNS rebinding), and the browser adds the certificates it has.
-func (g *Guard) foreign(r *http.Request) *Refusal {
-	if !sameSite(r) || !sameOrigin(r) {
-		return &Refusal{Code: http.StatusForbidden, Detail: "a page of another origin may not use this endpoint"}
+func (g *Guard) foreign(r *Request) *Refusal {
+	if !sameSite(r.FetchSites) || !sameOrigin(r) {
+		return &Refusal{Kind: Forbidden, Detail: "a page of another origin may not use this endpoint"}
 	}
 	if g.rules.LocalOnly && !isLocal(r.Host) {
-		return &Refusal{Code: http.StatusForbidden, Detail: fmt.Sprintf("the Host must be localhost or a loopback address, not %q: this endpoint is for this machine alone", r.Host)}
+		return &Refusal{Kind: Forbidden, Detail: fmt.Sprintf("the Host must be localhost or a loopback address, not %q: this endpoint is for this machine alone", r.Host)}
 	}
 	return nil
 }
 
 // sameSite reports whether a request's Sec-Fetch-Site, which only browsers send, says that a
-// page of this endpoint or the user sent it (W3C Fetch Metadata, section 2.3). It is asked
-// whatever the method: a browser leaves the Origin out of a GET without CORS.
-func sameSite(r *http.Request) bool {
-	for _, site := range r.Header["Sec-Fetch-Site"] {
+// page of this endpoint or the user sent it. It is asked whatever the method: a browser leaves the
+// Origin out of a GET without CORS.
+func sameSite(sites []string) bool {
+	for _, site := range sites {
 		if site != "same-origin" && site != "none" {
 			return false
 		}
@@ -217,8 +242,8 @@ func sameSite(r *http.Request) bool {
 }
 
 // sameOrigin reports whether each Origin of a request has the authority that the request is for.
-func sameOrigin(r *http.Request) bool {
-	for _, origin := range r.Header["Origin"] {
+func sameOrigin(r *Request) bool {
+	for _, origin := range r.Origins {
 		if u, err := url.Parse(origin); err != nil || !strings.EqualFold(u.Host, r.Host) {
 			return false
 		}

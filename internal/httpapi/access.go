@@ -3,9 +3,9 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 
 	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -46,8 +46,8 @@ func (n need) audited(code int) bool {
 // admitted reports whether the caller may go on to what the method does. Who may not is
 // answered.
 func (c *call) admitted(n need) bool {
-	c.from, _ = netip.ParseAddrPort(c.r.RemoteAddr) // the zero address stands for others than TCP has
-	caller, refusal := c.guard().Admit(c.r, c.from, n.class(), c.arrived)
+	c.from = door.From(c.r)
+	caller, refusal := c.Admit(c.r, n.class())
 	c.caller = caller
 	if refusal != nil {
 		c.turnAway(refusal)
@@ -80,7 +80,7 @@ func (c *call) admitted(n need) bool {
 // it may do now: what takes long to arrive may outlive the credential that it began with. Who
 // may not go on is answered.
 func (c *call) admittedStill() bool {
-	caller, refusal := c.guard().Identify(c.r, c.options.Now())
+	caller, refusal := c.Identify(c.r)
 	if refusal != nil {
 		c.turnAway(refusal)
 		return false
@@ -89,9 +89,28 @@ func (c *call) admittedStill() bool {
 	return true
 }
 
+// refusals is how HTTP says each kind of refusal. For a credential the challenge says how to
+// authenticate, and what was wrong with how it was tried (RFC 6750, section 3).
+var refusals = [...]struct {
+	code      int
+	challenge string
+}{
+	access.NoCredential:        {http.StatusUnauthorized, `Bearer realm="registry"`},
+	access.MalformedCredential: {http.StatusUnauthorized, `Bearer realm="registry", error="invalid_request"`},
+	access.UnknownToken:        {http.StatusUnauthorized, `Bearer realm="registry", error="invalid_token"`},
+	access.Forbidden:           {code: http.StatusForbidden},
+	access.TooManyRequests:     {code: http.StatusTooManyRequests},
+	access.Unavailable:         {code: http.StatusServiceUnavailable},
+}
+
+// turnAway answers with a refusal.
 func (c *call) turnAway(r *access.Refusal) {
-	if r.Challenge != "" {
-		c.w.Header().Set("WWW-Authenticate", r.Challenge)
+	answer, detail := refusals[r.Kind], r.Detail
+	if answer.challenge != "" {
+		c.w.Header().Set("WWW-Authenticate", answer.challenge)
+	}
+	if r.Kind == access.NoCredential && !r.Close {
+		detail += ": Authorization: Bearer and a token"
 	}
 	if r.Close {
 		c.w.Header().Set("Connection", "close")
@@ -99,7 +118,7 @@ func (c *call) turnAway(r *access.Refusal) {
 	if r.RetryAfter > 0 {
 		c.retryAfter(r.RetryAfter)
 	}
-	c.fail(r.Code, r.Detail)
+	c.fail(answer.code, detail)
 }
 
 // mayRead reports whether the caller may read a service. Who may not is answered.

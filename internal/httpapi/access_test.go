@@ -39,9 +39,9 @@ func fillAs(w *world) {
 }
 
 // guarded starts a server that fillAs has filled.
-func guarded(t *testing.T, options ...func(*Options)) (*world, *door) {
+func guarded(t *testing.T, options ...func(*Options)) (*world, *gate) {
 	t.Helper()
-	d := newDoor(t, callers...)
+	d := newGate(t, callers...)
 	w := start(t, append(options, d.guards)...)
 	fillAs(w)
 	d.audited()
@@ -229,7 +229,7 @@ func TestAPageFromElsewhereIsTurnedAwayEverywhere(t *testing.T) {
 
 func TestWhoComesTooOftenIsToldWhenToComeAgain(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	d := newDoor(t, callers...)
+	d := newGate(t, callers...)
 	guard := access.NewGuard(access.Rules{Tokens: d.file, Audit: audit.New(d), RequestsPerSecond: 1})
 	w := start(t, func(o *Options) {
 		o.Guard, o.Now = func() *access.Guard { return guard }, func() time.Time { return now }

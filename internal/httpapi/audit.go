@@ -38,7 +38,7 @@ func (c *call) record(n need) {
 		e.More = len(c.asked) - len(c.on)
 	}
 	e.On = c.on
-	c.guard().Note(c.options.Now(), &e)
+	c.Record(&e)
 }
 
 // made notes, for the audit, what became of the changes that a body asks for.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/audit"
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -28,7 +29,7 @@ type call struct {
 
 	// What the audit tells besides.
 	asked     []service.Change // that the body asks for
-	changed   []audit.Changed // by the request, besides the object in the path
+	changed   []audit.Changed  // by the request, besides the object in the path
 	unchanged int              // how many changes in the body changed nothing
 	revision  uint64           // of the table with the change
 	why       string           // it was refused
@@ -63,17 +64,11 @@ func largeBuffer() []byte {
 	return nil
 }
 
-// serve is the door: every request comes through here.
+// serve is the entrance: every request comes through here.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c := calls.Get().(*call)
 	c.Server, c.w, c.r, c.arrived = s, w, r, s.options.Now()
 	c.route = otherRoute
-	if len(r.TransferEncoding) > 0 {
-		// It may have had a Content-Length too, which net/http then hides from us. A proxy that
-		// goes by that sees another request's beginning where we see none: nothing may follow on
-		// this connection (RFC 9112, section 6.1).
-		w.Header()["Connection"] = closeConnection
-	}
 	needs := c.dispatch()
 	c.observe()
 	c.record(needs)
@@ -94,7 +89,7 @@ func (c *call) dispatch() need {
 		c.id = path.id()
 		if c.admitted(m.needs) {
 			if m.needs != nothing {
-				c.busy()
+				door.Busy(c.r)
 			}
 			m.serve(c)
 		}
@@ -141,7 +136,7 @@ func (c *call) release() {
 // lasts counts an answer that lasts for as long as its client likes, until end is called. Where
 // there is no room for another the request is answered, and it reports false.
 func (c *call) lasts() (end func(), ok bool) {
-	end, refusal := c.options.Connections.Stream(c.caller, c.from.Addr())
+	end, refusal := c.Lasts(c.caller, c.from.Addr())
 	if refusal != nil {
 		c.turnAway(refusal)
 		return nil, false
@@ -164,8 +159,6 @@ func (c *call) state() *table.State {
 var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
-
-	closeConnection = []string{"close"}
 )
 
 // answer sends the object in c.out. The revision is the object's, for its entity tag;

@@ -2,7 +2,8 @@ package httpapi
 
 import (
 	"net/http"
-	"time"
+
+	"github.com/coredns-registry/registry/internal/door"
 )
 
 // download is an answer of any size, written while it is made. Its first byte sends the
@@ -12,19 +13,18 @@ type download struct {
 	contentType []string
 	filename    string
 
-	control *http.ResponseController // nil until the header is sent
-	failed  bool                     // the client takes no more of it
+	to     door.Stream
+	begun  bool // the header is sent
+	failed bool // the client takes no more of it
 }
 
 // begin sends the header, unless it is sent already.
 func (d *download) begin() {
-	if d.control != nil {
+	if d.begun {
 		return
 	}
-	d.control = http.NewResponseController(d.w)
-	// As for a watcher, no limit on the whole may run, only one on each write.
-	_ = d.control.SetReadDeadline(time.Time{})
-	d.extend()
+	d.begun = true
+	d.to = door.NewStream(d.w, d.watchWriteTimeout)
 	header := d.w.Header()
 	header["Content-Type"] = d.contentType
 	header["Content-Disposition"] = []string{`attachment; filename="` + d.filename + `"`}
@@ -32,8 +32,6 @@ func (d *download) begin() {
 	d.code = http.StatusOK
 	d.w.WriteHeader(http.StatusOK)
 }
-
-func (d *download) extend() { _ = d.control.SetWriteDeadline(time.Now().Add(d.watchWriteTimeout)) }
 
 // headOnly reports whether the header is all that is wanted.
 func (d *download) headOnly() bool { return d.r.Method == http.MethodHead }
@@ -46,8 +44,7 @@ func (d *download) Write(b []byte) (n int, err error) {
 		return 0, http.ErrBodyNotAllowed
 	}
 	for n < len(b) {
-		d.extend()
-		piece, err := d.w.Write(b[n:min(len(b), n+fullStream)])
+		piece, err := d.to.Write(b[n:min(len(b), n+fullStream)])
 		n += piece
 		if err != nil {
 			d.failed = true
@@ -60,7 +57,7 @@ func (d *download) Write(b []byte) (n int, err error) {
 // end lets the server write the end, and not for ever.
 func (d *download) end() {
 	d.begin()
-	d.extend()
+	d.to.Extend()
 }
 
 // breakOff closes the connection in the middle of the answer: one that ended like any

@@ -46,6 +46,9 @@ func withLog(b *logbook) func(*Options) {
 	}
 }
 
+// linesPerSecond is how many lines of a kind a door's log has in a second.
+const linesPerSecond = 10
+
 func TestFailedHandshakesAreCountedPastARate(t *testing.T) {
 	certs := httptest.NewTLSServer(nil)
 	defer certs.Close()
@@ -62,7 +65,7 @@ func TestFailedHandshakesAreCountedPastARate(t *testing.T) {
 		c.Close()
 	}
 	// Another kind of trouble is not hidden by them.
-	w.server.log.printf(ofRequest, "PUT instance: disk is full")
+	w.server.Logf("PUT instance: disk is full")
 	w.server.FlushLog()
 	got := b.read()
 	handshakes := slices.DeleteFunc(slices.Clone(got), func(line string) bool { return !strings.HasPrefix(line, "http: TLS handshake error from ") })
@@ -87,26 +90,5 @@ func TestWritesRefusedWhileTheDiskIsFullAreCountedPastARate(t *testing.T) {
 	}
 	if w.server.FlushLog(); len(b.read()) > 0 {
 		t.Error("what was told is told again")
-	}
-}
-
-// What net/http writes to its log is told as it is, and bounded too: a panic with its stack among
-// it, which there must never be.
-func TestWhatTheServerSaysOfConnectionsIsCountedPastARate(t *testing.T) {
-	var b logbook
-	now := time.Now()
-	l := newErrorLog(log.New(&b, "", 0), func() time.Time { return now })
-	http := log.New(l, "", 0)
-	for range linesPerSecond + 5 {
-		http.Print("http: panic serving 192.0.2.7:40000: oh\ngoroutine 1:\nmain()\n")
-	}
-	if got := b.read(); len(got) != linesPerSecond || got[0] != "http: panic serving 192.0.2.7:40000: oh\ngoroutine 1:\nmain()" {
-		t.Errorf("got %q", got)
-	}
-	now = now.Add(time.Second)
-	http.Print("http: Accept error: too many open files; retrying in 5ms")
-	want := []string{"5 more errors of connections", "http: Accept error: too many open files; retrying in 5ms"}
-	if got := b.read(); !slices.Equal(got, want) {
-		t.Errorf("a second later: got %q, want %q", got, want)
 	}
 }

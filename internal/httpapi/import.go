@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
@@ -29,7 +30,7 @@ func postImport(c *call) {
 		return
 	}
 	if c.r.ContentLength > maxImport {
-		c.tooLarge(maxImport)
+		c.failRead(door.ErrTooLarge, maxImport, "")
 		return
 	}
 	if c.state() == nil {
@@ -83,7 +84,7 @@ func (c *call) takeTurn() bool {
 		return true
 	case <-timer.C:
 	case <-c.r.Context().Done():
-	case <-c.stopping:
+	case <-c.Stopping():
 	}
 	return false
 }
@@ -223,7 +224,7 @@ func (c *call) failUpload(u *upload, err error) {
 	case u.late():
 		c.failRead(err, maxImport, fmt.Sprintf("the import was not received whole in %s", uploadTimeout))
 	default:
-		c.failRead(err, maxImport, fmt.Sprintf("in %s less than %d bytes of the request were received", readTimeout, uploadPace))
+		c.failRead(err, maxImport, fmt.Sprintf("in %s less than %d bytes of the request were received", door.ReadTimeout, uploadPace))
 	}
 }
 

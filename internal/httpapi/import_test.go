@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -191,7 +192,7 @@ func TestAnImportHasLimits(t *testing.T) {
 
 func TestAnUploadIsReadUpToItsLimit(t *testing.T) {
 	for _, most := range []int{100, 3 * uploadPace} {
-		for size, want := range map[int]error{0: nil, most - 1: nil, most: nil, most + 1: errTooLarge, 10 * most: errTooLarge} {
+		for size, want := range map[int]error{0: nil, most - 1: nil, most: nil, most + 1: door.ErrTooLarge, 10 * most: door.ErrTooLarge} {
 			for _, slow := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.DataErrReader} {
 				u := newImports(int64(most)).begin(discard{http.Header{}}, false)
 				err := u.receive(slow(strings.NewReader(strings.Repeat("x", size))))
@@ -246,14 +247,14 @@ func slowImport(w *world, instances, piece int, every time.Duration) (string, ti
 
 func TestAnImportMayTakeLongAsItComes(t *testing.T) {
 	inBubble(t, func(w *world) {
-		got, took := slowImport(w, 60_000, uploadPace, readTimeout-time.Second)
-		if !strings.Contains(got, "200 OK") || !strings.Contains(got, `"created":60000`) || took < 5*readTimeout {
+		got, took := slowImport(w, 60_000, uploadPace, door.ReadTimeout-time.Second)
+		if !strings.Contains(got, "200 OK") || !strings.Contains(got, `"created":60000`) || took < 5*door.ReadTimeout {
 			t.Errorf("after %s: got %s", took, got)
 		}
 	})
 	inBubble(t, func(w *world) {
 		got, took := slowImport(w, 60_000, 1000, 2*time.Second)
-		if !strings.Contains(got, "408 Request Timeout") || took != readTimeout {
+		if !strings.Contains(got, "408 Request Timeout") || took != door.ReadTimeout {
 			t.Errorf("too slow: after %s got %s", took, got)
 		}
 	})
@@ -262,7 +263,7 @@ func TestAnImportMayTakeLongAsItComes(t *testing.T) {
 // Whoever keeps the pace and has much to send would else take hours.
 func TestAnImportMustArriveInTime(t *testing.T) {
 	inBubble(t, func(w *world) {
-		got, took := slowImport(w, 90_000, uploadPace, readTimeout-time.Second)
+		got, took := slowImport(w, 90_000, uploadPace, door.ReadTimeout-time.Second)
 		if !strings.Contains(got, "408 Request Timeout") || !strings.Contains(got, "not received whole in 10m0s") || took != uploadTimeout {
 			t.Errorf("after %s: got %s", took, got)
 		}
@@ -314,7 +315,7 @@ func TestImportsThatArriveShareTheRoom(t *testing.T) {
 		}
 		return imported(ids.String())
 	}
-	d := newDoor(t, "a write:*/*", "b write:*/*", "root admin")
+	d := newGate(t, "a write:*/*", "b write:*/*", "root admin")
 	inBubble(t, func(w *world) {
 		w.server.imports = newImports(2 << 20)
 		large := w.beginImport(many("large", 22_500), as("a")...) // 0.9 MiB of 1.8 are there
@@ -399,7 +400,7 @@ func TestNothingIsHeldOfElementsThatAreWrong(t *testing.T) {
 // The store may take longer over a million instances than a request has time.
 func TestAnImportMayTakeLongToBeKept(t *testing.T) {
 	inBubble(t, func(w *world) {
-		w.memory.entered = func() { <-time.After(5 * writeTimeout) }
+		w.memory.entered = func() { <-time.After(5 * door.WriteTimeout) }
 		w.must(http.StatusOK, "POST", "/v1/import", imported("a b c"))
 		w.memory.entered = nil
 		// The connection is none the worse for it.

@@ -222,7 +222,7 @@ func TestDocumentHasNoFieldThatIsNeverAnswered(t *testing.T) {
 	}
 	w.memory.failing, w.memory.evictions = true, Evictions{Held: 1, HeldServices: 1, Services: []HeldService{{Name: service.Name{Namespace: "default", Service: "web"}, Held: 1}}}
 	troubled := w.must(http.StatusOK, "GET", "/v1/status", "").body
-	other := start(t, newDoor(t, "ci write:*/*").guards)
+	other := start(t, newGate(t, "ci write:*/*").guards)
 	for _, put := range []struct{ path, body string }{
 		{"c", `{"type":"clusterIP","clusterIPs":["192.0.2.1"]}`}, {"e", `{"type":"externalName","externalName":"example.org"}`}, {"c/instances/1", full},
 	} {

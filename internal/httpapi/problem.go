@@ -71,7 +71,7 @@ func (c *call) refuse(err error) {
 	default:
 		// What the registry has no name for is trouble of its own, with the store mostly.
 		// It changed nothing, so that the client may well come again.
-		c.log.printf(ofRequest, "%s: %v", c.route, err)
+		c.Logf("%s: %v", c.route, err)
 		c.unavailable("the change could not be made now")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/door"
 )
 
 type addr = netip.Addr
@@ -83,10 +83,10 @@ func TestASlowRequestIsClosed(t *testing.T) {
 		after      time.Duration
 		code       string
 	}{
-		{"nothing at all", "", headerTimeout, ""},
-		{"half a header", "PUT " + web1 + " HTTP/1.1\r\nHost: x\r\n", headerTimeout, ""},
-		{"half a body", "PUT " + web1 + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", readTimeout, "408"},
-		{"half of a body in chunks", "POST /v1/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", readTimeout, "408"},
+		{"nothing at all", "", door.HeaderTimeout, ""},
+		{"half a header", "PUT " + web1 + " HTTP/1.1\r\nHost: x\r\n", door.HeaderTimeout, ""},
+		{"half a body", "PUT " + web1 + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", door.ReadTimeout, "408"},
+		{"half of a body in chunks", "POST /v1/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", door.ReadTimeout, "408"},
 	} {
 		inBubble(t, func(w *world) {
 			conn := w.conn()
@@ -111,8 +111,8 @@ func TestAnIdleConnectionIsClosedInTheEnd(t *testing.T) {
 		if _, err := io.ReadAll(conn); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(began); took != idleTimeout {
-			t.Errorf("closed after %s, want %s", took, idleTimeout)
+		if took := time.Since(began); took != door.IdleTimeout {
+			t.Errorf("closed after %s, want %s", took, door.IdleTimeout)
 		}
 	})
 }
@@ -152,7 +152,7 @@ func TestConnectionsHaveALimit(t *testing.T) {
 		for _, conn := range under {
 			conn.Close()
 		}
-	}, withLog(&log), func(o *Options) { o.Connections = access.NewConnections(4, o.Now) })
+	}, withLog(&log), func(o *Options) { o.Connections = door.NewConnections(4, o.Now) })
 }
 
 // Whoever holds connections and asks for nothing keeps nobody out, from the same address either.
@@ -187,14 +187,14 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 			if open != 5 {
 				t.Errorf("connections %s: %d are open, want 5 beside that of the client", held.what, open)
 			}
-		}, func(o *Options) { o.Connections = access.NewConnections(8, time.Now) })
+		}, func(o *Options) { o.Connections = door.NewConnections(8, time.Now) })
 	}
 }
 
 // A request without a credential is answered before its body is there, and the server waits for
 // that body: meanwhile its connection gives way as one that is idle.
 func TestBodiesOfStrangersKeepNobodyOut(t *testing.T) {
-	d := newDoor(t, callers...)
+	d := newGate(t, callers...)
 	const body = "Host: x\r\nContent-Length: 9\r\n\r\n{"
 	for _, held := range []struct{ what, sent string }{
 		{"have no credential", "PUT " + web1 + " HTTP/1.1\r\n" + body},
@@ -210,7 +210,7 @@ func TestBodiesOfStrangersKeepNobodyOut(t *testing.T) {
 			}
 			w.must(http.StatusCreated, "PUT", web1, oneOf4, as("root")...)
 			w.must(http.StatusNoContent, "PUT", web1+"/heartbeat", "", as("root")...)
-		}, d.guards, func(o *Options) { o.Connections = access.NewConnections(8, time.Now) })
+		}, d.guards, func(o *Options) { o.Connections = door.NewConnections(8, time.Now) })
 	}
 }
 

@@ -63,7 +63,7 @@ func (w *world) shown(path string, limit int, who string) (items, tokens []strin
 }
 
 func TestListsHaveWhatMayBeRead(t *testing.T) {
-	d := newDoor(t, "root admin", "web read:*/web", "b write:b/*", "mix read:a/web read:b/api", "none read:x/y", "all read:*/*")
+	d := newGate(t, "root admin", "web read:*/web", "b write:b/*", "mix read:a/web read:b/api", "none read:x/y", "all read:*/*")
 	w := start(t, d.guards)
 	populate(w)
 	for _, c := range []struct{ who, path, want string }{
@@ -115,7 +115,7 @@ func TestListsHaveWhatMayBeRead(t *testing.T) {
 }
 
 func TestAnExportHasWhatMayBeRead(t *testing.T) {
-	d := newDoor(t, "root admin", "web read:*/web")
+	d := newGate(t, "root admin", "web read:*/web")
 	w := start(t, d.guards)
 	populate(w)
 	w.must(http.StatusOK, "PUT", "/v1/namespaces/a/services/web", `{}`, as("root")...)
@@ -135,7 +135,7 @@ func TestAnExportHasWhatMayBeRead(t *testing.T) {
 }
 
 func TestAWatcherIsToldOfWhatItMayRead(t *testing.T) {
-	d := newDoor(t, "root admin", "web read:*/web")
+	d := newGate(t, "root admin", "web read:*/web")
 	inBubble(t, func(w *world) {
 		put := func(code int, path, body string) {
 			t.Helper()
@@ -178,7 +178,7 @@ func TestAWatcherIsToldOfWhatItMayRead(t *testing.T) {
 }
 
 func TestAWatchOfWhatMayNotBeReadIsRefused(t *testing.T) {
-	d := newDoor(t, "root admin", "one read:a/web", "web read:*/web", "a read:a/*")
+	d := newGate(t, "root admin", "one read:a/web", "web read:*/web", "a read:a/*")
 	w := start(t, d.guards)
 	populate(w)
 	for query, may := range map[string]string{
@@ -225,7 +225,7 @@ func TestAStreamEndsWithTheRightToIt(t *testing.T) {
 		{"more grants", []string{"root admin", "web write:default/web"}, false},
 	} {
 		for _, after := range []string{"a change", "a change elsewhere", "nothing"} {
-			d := newDoor(t, begun...)
+			d := newGate(t, begun...)
 			inBubble(t, func(w *world) {
 				w.must(http.StatusCreated, "PUT", web1, oneOf4, as("root")...)
 				l := w.watch("?since=101", as("web")...)
@@ -259,7 +259,7 @@ func TestAStreamEndsWithTheRightToIt(t *testing.T) {
 
 // A stream that is cut off in the middle of the state has told nothing after the grant went.
 func TestAStreamEndsInTheMiddleOfTheState(t *testing.T) {
-	d := newDoor(t, "root admin", "web read:default/web")
+	d := newGate(t, "root admin", "web read:default/web")
 	inBubble(t, func(w *world) {
 		var changes []service.Change
 		for n := range 3000 {

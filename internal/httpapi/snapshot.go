@@ -22,19 +22,19 @@ func getSnapshot(c *call) {
 	d := &download{call: c, contentType: octetsType, filename: snapshotName}
 	err := c.registry.Snapshot(d)
 	switch {
-	case err == nil || d.control != nil && d.headOnly():
+	case err == nil || d.begun && d.headOnly():
 		d.end()
 	case d.failed:
 		d.breakOff()
-	case d.control != nil:
-		c.log.printf(ofRequest, "%s: broken off: %v", c.route, err)
+	case d.begun:
+		c.Logf("%s: broken off: %v", c.route, err)
 		d.breakOff()
 	case errors.Is(err, service.ErrNoSnapshot):
 		c.fail(http.StatusNotFound, "the table is in memory, and there is no snapshot of it: GET /v1/export tells what it holds")
 	case errors.Is(err, service.ErrNotLoaded):
 		c.refuse(err)
 	default:
-		c.log.printf(ofRequest, "%s: %v", c.route, err)
+		c.Logf("%s: %v", c.route, err)
 		c.unavailable("the snapshot could not be made now")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -124,7 +125,7 @@ func TestASlowDownloadIsWaitedFor(t *testing.T) {
 		if err != io.EOF || got != size {
 			t.Errorf("in %s: got %d bytes and %v, want %d", time.Since(began), got, err, size)
 		}
-		if took := time.Since(began); took < 2*writeTimeout {
+		if took := time.Since(began); took < 2*door.WriteTimeout {
 			t.Errorf("it took %s, which is no test", took)
 		}
 		// The connection is as good as before, and so are its deadlines.

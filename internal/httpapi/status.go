@@ -63,7 +63,7 @@ const mostHeldServices = 10
 func (c *call) heldServices(b []byte, e *Evictions) []byte {
 	b = append(member(b, "services"), '[')
 	told := 0
-	if caller, refusal := c.guard().Identify(c.r, c.options.Now()); refusal == nil {
+	if caller, refusal := c.Identify(c.r); refusal == nil {
 		for _, s := range e.Services {
 			if told == mostHeldServices {
 				break

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/door"
 )
 
 // watchWriteTimeout is how long one write to a watcher, or of a download, may take.
@@ -21,18 +23,13 @@ var (
 type stream struct {
 	events bool // server-sent events
 
-	response http.ResponseWriter
-	control  *http.ResponseController
-	timeout  time.Duration // for one flush
+	to door.Stream
 	collected
 }
 
 // open sends the header.
 func (s *stream) open(w http.ResponseWriter, timeout time.Duration) {
-	s.response, s.control, s.timeout = w, http.NewResponseController(w), timeout
-	// The server's limit on the time to read a request would end the stream. A response
-	// that knows no deadlines, as one for tests, has no such limit.
-	_ = s.control.SetReadDeadline(time.Time{})
+	s.to = door.NewStream(w, timeout)
 	header := w.Header()
 	header["Content-Type"] = linesType
 	if s.events {
@@ -42,9 +39,8 @@ func (s *stream) open(w http.ResponseWriter, timeout time.Duration) {
 	// others would to compress them (RFC 9111, section 5.2.2.6).
 	header["X-Accel-Buffering"] = streamBuffering
 	header["Cache-Control"] = streamCaching
-	_ = s.control.SetWriteDeadline(time.Now().Add(timeout))
 	w.WriteHeader(http.StatusOK)
-	_ = s.control.Flush() // if the client is gone the next flush says so
+	_ = s.to.Flush() // if the client is gone the next flush says so
 }
 
 // beginEvent begins an object that says something of a revision: the last thing, unless
@@ -80,22 +76,16 @@ func (s *stream) keepAlive() {
 // flush sends what was written. It returns an error when the client did not take it in
 // time, or has gone away.
 func (s *stream) flush() error {
-	// Both deadlines are the connection's: between writes none may run.
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
-	_, err := s.response.Write(s.buffer)
+	_, err := s.to.Write(s.buffer)
 	s.release()
 	if err != nil {
 		return err
 	}
-	if err := s.control.Flush(); err != nil {
-		return err
-	}
-	_ = s.control.SetWriteDeadline(time.Time{})
-	return nil
+	return s.to.Flush()
 }
 
 // end lets the server write the end of the stream, and not for ever.
 func (s *stream) end() {
 	s.release()
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	s.to.Extend()
 }

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coredns-registry/registry/internal/access"
+	"github.com/coredns-registry/registry/internal/door"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -28,7 +28,7 @@ func crowd(t *testing.T, w *world, n int) {
 
 func TestStreamsHaveALimit(t *testing.T) {
 	const each = 4 // an eighth of 32 connections
-	d := newDoor(t, callers...)
+	d := newGate(t, callers...)
 	inBubble(t, func(w *world) {
 		crowd(t, w, 1)
 		w.memory.writes(1, 1, nil)
@@ -52,12 +52,12 @@ func TestStreamsHaveALimit(t *testing.T) {
 			w.must(http.StatusOK, "GET", "/v1/export", "", as("writer")...)
 			w.must(http.StatusForbidden, "GET", "/v1/snapshot", "", as("writer")...)
 		}
-	}, d.guards, func(o *Options) { o.Connections = access.NewConnections(8*each, time.Now) })
+	}, d.guards, func(o *Options) { o.Connections = door.NewConnections(8*each, time.Now) })
 }
 
 // Half of the connections are never streams: whoever wants to send a heartbeat has them.
 func TestStreamsLeaveConnectionsToOthers(t *testing.T) {
-	d := newDoor(t, callers...)
+	d := newGate(t, callers...)
 	inBubble(t, func(w *world) {
 		var watching []*listener
 		for _, who := range []string{"root", "reader", "writer", "other"} {
@@ -72,5 +72,5 @@ func TestStreamsLeaveConnectionsToOthers(t *testing.T) {
 		watching[0].leave()
 		synctest.Wait()
 		w.watch("", as("outreader")...)
-	}, d.guards, func(o *Options) { o.Connections = access.NewConnections(16, time.Now) })
+	}, d.guards, func(o *Options) { o.Connections = door.NewConnections(16, time.Now) })
 }

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/door"
 )
 
 const (
@@ -14,7 +15,7 @@ const (
 	// once. What an instance of the largest body becomes in an export is under half of it.
 	maxElement = 4 * maxBody
 
-	// uploadPace is how much of an import must arrive in each readTimeout.
+	// uploadPace is how much of an import must arrive in each door.ReadTimeout.
 	uploadPace = 256 << 10
 
 	// uploadTimeout is how long an import may take to arrive. Whoever holds room must not hold
@@ -84,7 +85,7 @@ func (u *upload) receive(body io.Reader) error {
 			}
 		}
 		if u.late() { // a connection without deadlines, as one for tests, would never be
-			return os.ErrDeadlineExceeded
+			return door.ErrTooSlow
 		}
 		if u.read >= u.due {
 			u.due = u.read + uploadPace
@@ -95,12 +96,12 @@ func (u *upload) receive(body io.Reader) error {
 		u.read += int64(n)
 		switch {
 		case u.read > u.imports.most:
-			return errTooLarge
+			return door.ErrTooLarge
 		case err == io.EOF:
 			u.unhurried()
 			return nil
 		case err != nil:
-			return err
+			return door.ReadError(err)
 		}
 	}
 }
@@ -112,12 +113,12 @@ func (u *upload) late() bool { return !time.Now().Before(u.until) }
 // answer its own. A response that knows no deadlines, as one for tests, has none.
 func (u *upload) extend() {
 	now := time.Now()
-	due := now.Add(readTimeout)
+	due := now.Add(door.ReadTimeout)
 	if u.until.Before(due) {
 		due = u.until
 	}
 	_ = u.control.SetReadDeadline(due)
-	_ = u.control.SetWriteDeadline(due.Add(writeTimeout))
+	_ = u.control.SetWriteDeadline(due.Add(door.WriteTimeout))
 }
 
 // unhurried lets the work on what was read take as long as it does.
@@ -127,7 +128,7 @@ func (u *upload) unhurried() {
 }
 
 // answered gives the answer, which comes next, the time of any other.
-func (u *upload) answered() { _ = u.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+func (u *upload) answered() { _ = u.control.SetWriteDeadline(time.Now().Add(door.WriteTimeout)) }
 
 // grow begins another chunk. It takes memory for what has arrived, not for what was announced.
 func (u *upload) grow() error {

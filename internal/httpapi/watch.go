@@ -198,7 +198,7 @@ func (w *watcher) follow(commit *table.Commit) {
 			w.keepAlive()
 		case <-w.r.Context().Done():
 			return
-		case <-w.stopping:
+		case <-w.Stopping():
 			return
 		}
 		if !w.deliver(commit) {
@@ -272,7 +272,7 @@ func (w *watcher) permitted() bool {
 // is not what it was, or when the server shuts down. The client can resume then, or is told
 // why it can not.
 func (w *watcher) deliver(commit *table.Commit) bool {
-	if !w.guard().Still(w.caller, w.r, w.options.Now()) {
+	if !w.Still(w.caller, w.r) {
 		return false
 	}
 	if len(w.buffer) > 0 {
@@ -282,7 +282,7 @@ func (w *watcher) deliver(commit *table.Commit) bool {
 		w.idle = w.options.After(keepAliveEvery)
 	}
 	select {
-	case <-w.stopping:
+	case <-w.Stopping():
 		return false
 	default:
 	}

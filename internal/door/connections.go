@@ -1,4 +1,4 @@
-package access
+package door
 
 import (
 	"crypto/tls"
@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/access"
 )
 
 // Connections bounds how many connections are open at once, in all and from one address, of IPv6
@@ -80,6 +82,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		boundUnsent(accepted)
 		counted, err := l.connections.admit(accepted)
 		if err == nil {
 			return counted, nil
@@ -88,15 +91,15 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Busy notes that a request is served on a connection of a Listener's, or on TLS over one.
-func Busy(c net.Conn) {
+// busy notes that a request is served on a connection of a Listener's, or on TLS over one.
+func busy(c net.Conn) {
 	if counted := countedOf(c); counted != nil {
 		counted.waits.Store(0)
 	}
 }
 
-// Idle notes that a request has ended, and the connection waits for the next.
-func Idle(c net.Conn) {
+// idle notes that a request has ended, and the connection waits for the next.
+func idle(c net.Conn) {
 	if counted := countedOf(c); counted != nil {
 		counted.waits.Store(counted.of.now().UnixNano())
 	}
@@ -115,7 +118,7 @@ func countedOf(c net.Conn) *conn {
 func (c *Connections) admit(accepted net.Conn) (*conn, error) {
 	n := &conn{Conn: accepted, of: c}
 	n.waits.Store(c.now().UnixNano())
-	gone, err := c.makeRoom(n, Source(remote(accepted)))
+	gone, err := c.makeRoom(n, access.Source(remote(accepted)))
 	if err != nil {
 		return nil, err
 	}

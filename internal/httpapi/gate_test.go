@@ -15,8 +15,8 @@ import (
 	"github.com/coredns-registry/registry/internal/audit"
 )
 
-// door is a guard with a file of tokens that the test may write again.
-type door struct {
+// gate is a guard with a file of tokens that the test may write again.
+type gate struct {
 	t     *testing.T
 	path  string
 	file  *access.TokensFile
@@ -26,11 +26,11 @@ type door struct {
 	lines []string // of the audit; guarded by mu
 }
 
-// newDoor returns one where each line, "NAME GRANT...", is what the holder of NAME's token
+// newGate returns one where each line, "NAME GRANT...", is what the holder of NAME's token
 // may do.
-func newDoor(t *testing.T, lines ...string) *door {
+func newGate(t *testing.T, lines ...string) *gate {
 	t.Helper()
-	d := &door{t: t, path: filepath.Join(t.TempDir(), "tokens")}
+	d := &gate{t: t, path: filepath.Join(t.TempDir(), "tokens")}
 	d.write(lines)
 	var err error
 	if d.file, err = access.OpenTokens(d.path, nil); err != nil {
@@ -40,10 +40,10 @@ func newDoor(t *testing.T, lines ...string) *door {
 	return d
 }
 
-// guards has a server ask the door.
-func (d *door) guards(o *Options) { o.Guard = func() *access.Guard { return d.guard } }
+// guards has a server ask the gate.
+func (d *gate) guards(o *Options) { o.Guard = func() *access.Guard { return d.guard } }
 
-func (d *door) write(lines []string) {
+func (d *gate) write(lines []string) {
 	d.t.Helper()
 	var b strings.Builder
 	for _, line := range lines {
@@ -56,7 +56,7 @@ func (d *door) write(lines []string) {
 }
 
 // change has other lines in force.
-func (d *door) change(lines ...string) {
+func (d *gate) change(lines ...string) {
 	d.t.Helper()
 	d.write(lines)
 	var events []access.Event
@@ -68,17 +68,17 @@ func (d *door) change(lines ...string) {
 	}
 }
 
-// Close and Write make the door what its audit is written to.
-func (d *door) Close() error { return nil }
+// Close and Write make the gate what its audit is written to.
+func (d *gate) Close() error { return nil }
 
-func (d *door) Write(_ time.Time, line []byte) {
+func (d *gate) Write(_ time.Time, line []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, strings.Split(string(line), "\n")...)
 }
 
 // audited returns the lines of the audit since it was asked last, without whence they came.
-func (d *door) audited() []string {
+func (d *gate) audited() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var lines []string

@@ -1,11 +1,12 @@
-package access
+package door
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/coredns-registry/registry/internal/access"
 )
 
 // streams counts the streams that are open: answers that last for as long as the client likes, a
@@ -25,9 +26,9 @@ type holder struct {
 	source netip.Prefix // of who has none
 }
 
-// comeAgainForStream is how long after a refusal it is worth to ask for a stream again: one ends
+// streamRetryAfter is how long after a refusal it is worth to ask for a stream again: one ends
 // seldom.
-const comeAgainForStream = 10 * time.Second
+const streamRetryAfter = 10 * time.Second
 
 func newStreams(connections int) streams {
 	return streams{most: max(1, connections/2), each: max(1, connections/8), held: make(map[holder]int)}
@@ -35,26 +36,26 @@ func newStreams(connections int) streams {
 
 // Stream counts a stream of the caller's, until end is called, once; or returns why there is no
 // room for another.
-func (c *Connections) Stream(by *Caller, from netip.Addr) (end func(), _ *Refusal) {
+func (c *Connections) Stream(by *access.Caller, from netip.Addr) (end func(), _ *access.Refusal) {
 	s := &c.streams
 	h, whose := holder{name: by.Name}, "this credential"
 	if by.Name == "" {
-		h, whose = holder{source: Source(from)}, "this address"
+		h, whose = holder{source: access.Source(from)}, "this address"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.held[h] >= s.each:
-		return nil, &Refusal{
-			Code:       http.StatusTooManyRequests,
+		return nil, &access.Refusal{
+			Kind:       access.TooManyRequests,
 			Detail:     fmt.Sprintf("%s has %d watches and downloads open, which is the most: end one, or come again when Retry-After says", whose, s.held[h]),
-			RetryAfter: comeAgainForStream,
+			RetryAfter: streamRetryAfter,
 		}
 	case s.open >= s.most:
-		return nil, &Refusal{
-			Code:       http.StatusServiceUnavailable,
+		return nil, &access.Refusal{
+			Kind:       access.Unavailable,
 			Detail:     fmt.Sprintf("%d watches and downloads are open, which is the most: come again when Retry-After says", s.open),
-			RetryAfter: comeAgainForStream,
+			RetryAfter: streamRetryAfter,
 		}
 	}
 	s.open++

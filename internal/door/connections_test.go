@@ -1,4 +1,4 @@
-package access
+package door
 
 import (
 	"crypto/tls"
@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 )
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // dialed is a connection from an address, as its listener gets it.
 type dialed struct {
@@ -83,9 +85,9 @@ func (h *hall) do(steps string) {
 				h.conns[name] = conn
 			}
 		case "busy":
-			Busy(h.conns[name])
+			busy(h.conns[name])
 		case "idle":
-			Idle(h.conns[name])
+			idle(h.conns[name])
 		case "close":
 			if err := h.conns[name].Close(); err != nil {
 				h.t.Fatal(err)
@@ -158,14 +160,14 @@ func TestATLSConnectionIsBusyWhileItsRequestIsUnderWay(t *testing.T) {
 	h := newHall(t, 2)
 	h.do("dial a1")
 	secured := tls.Server(h.conns["a1"], nil)
-	Busy(secured)
+	busy(secured)
 	h.do("dial a2")
-	Idle(secured)
+	idle(secured)
 	h.do("dial a3")
 	if got := h.open(); got != "a3" || len(h.refused) != 1 {
 		t.Errorf("open are %s, and %q were refused", got, h.refused)
 	}
-	Busy(&dialed{}) // one that is not counted, and does no harm
+	busy(&dialed{}) // one that is not counted, and does no harm
 }
 
 func TestConnectionsAreCountedUnderConcurrentUse(t *testing.T) {
@@ -181,9 +183,9 @@ func TestConnectionsAreCountedUnderConcurrentUse(t *testing.T) {
 				if err != nil {
 					continue // the queue is empty after one that was refused
 				}
-				Busy(c)
+				busy(c)
 				if i%3 > 0 {
-					Idle(c)
+					idle(c)
 				}
 				mine = append(mine, c)
 				if len(mine) > 5 {

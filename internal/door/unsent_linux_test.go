@@ -1,4 +1,4 @@
-package httpapi
+package door
 
 import (
 	"errors"
@@ -22,7 +22,7 @@ func TestTheKernelHoldsLittleForWhoReadsNothing(t *testing.T) {
 	if err := client.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil { // what is there is the client's
 		t.Fatal(err)
 	}
-	server, err := unsentListener{l}.Accept()
+	server, err := NewConnections(8, time.Now).Listener(l, func(err error) { t.Error(err) }).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
