@@ -1,6 +1,7 @@
 // Package door is what every front door shares, whatever protocol it speaks: its listener with TLS
 // and the limits on what a connection may cost, the admission of requests, their bodies, answers
-// that last, and the audit of what was done. A door is an [http.Handler] behind a [Server].
+// that last, and the audit of what was done. A door is an [http.Handler] behind a [Server], and
+// registers under the name of its Corefile directive ([Register]).
 //
 // Nothing here knows what a request asks for, nor the form in which a protocol tells errors: what
 // is refused comes back as an error or a refusal with words for a person.
