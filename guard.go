@@ -114,9 +114,9 @@ func closeGuard(g *access.Guard) {
 	}
 }
 
-// lookAtFiles puts files in force that have changed.
-func (r *Registry) lookAtFiles() {
-	for _, event := range r.guard.Load().Look(time.Now()) {
+// pollFiles puts files in force that have changed.
+func (r *Registry) pollFiles() {
+	for _, event := range r.guard.Load().Poll(time.Now()) {
 		if event.Err != nil {
 			log.Errorf("%s", event)
 		} else {

@@ -382,23 +382,23 @@ func TestFilesThatFailAreCounted(t *testing.T) {
 	}
 	check("at the start", 0)
 	files.write(t, "tokens", "what is this")
-	e.lookAtFiles() // each change counts when two looks have seen it
+	e.pollFiles() // each change counts when two polls have seen it
 	check("seen once", 0)
-	e.lookAtFiles()
+	e.pollFiles()
 	check("a file of tokens that does not parse", 1)
 	if !admits(guard, "registry.example.org", "secret") {
 		t.Error("the tokens read before are not in force")
 	}
 	files.write(t, "tokens", tokenLine("ann", "another"))
-	e.lookAtFiles()
-	e.lookAtFiles()
+	e.pollFiles()
+	e.pollFiles()
 	check("it is right again", 0)
 	if admits(guard, "registry.example.org", "secret") || !admits(guard, "registry.example.org", "another") {
 		t.Error("the new tokens are not in force")
 	}
 	files.write(t, "pair.pem", "")
-	e.lookAtFiles()
-	e.lookAtFiles()
+	e.pollFiles()
+	e.pollFiles()
 	check("the certificate is gone", 1)
 }
 

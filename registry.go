@@ -124,8 +124,8 @@ func (r *Registry) run() {
 	r.cancel = cancel
 	r.running.Go(func() { every(ctx, lease.TickEvery, r.engine.Expire) })
 	r.running.Go(func() { every(ctx, lease.TickEvery, r.engine.Flush) }) // may wait for the store
-	r.running.Go(func() { every(ctx, access.LookEvery, r.lookAtFiles) })
-	r.running.Go(func() { every(ctx, access.LookEvery, r.server.FlushLog) })
+	r.running.Go(func() { every(ctx, access.PollEvery, r.pollFiles) })
+	r.running.Go(func() { every(ctx, access.PollEvery, r.server.FlushLog) })
 	r.running.Go(func() { tuning.HoldStack(ctx) })
 	r.running.Go(func() {
 		var s shadows

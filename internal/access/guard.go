@@ -271,14 +271,14 @@ func (g *Guard) Encrypts() bool { return g.rules.Certificates != nil }
 // TLS returns how a connection that begins now is secured. The endpoint must speak TLS.
 func (g *Guard) TLS() *tls.Config { return g.rules.Certificates.Config() }
 
-// Look takes up what has changed in the files, and returns what is worth telling. It is to be
-// called every LookEvery, from one goroutine.
-func (g *Guard) Look(now time.Time) (events []Event) {
+// Poll takes up what has changed in the files, and returns what is worth logging. It is to be
+// called every PollEvery, from one goroutine.
+func (g *Guard) Poll(now time.Time) (events []Event) {
 	if g.rules.Tokens != nil {
-		events = g.rules.Tokens.Look(now)
+		events = g.rules.Tokens.Poll(now)
 	}
 	if g.rules.Certificates != nil {
-		events = append(events, g.rules.Certificates.Look(now)...)
+		events = append(events, g.rules.Certificates.Poll(now)...)
 	}
 	if g.rules.Audit != nil {
 		g.rules.Audit.Flush(now)
@@ -286,8 +286,8 @@ func (g *Guard) Look(now time.Time) (events []Event) {
 	return events
 }
 
-// LookEvery is how often files are looked at: what changes is in force two looks later.
-const LookEvery = 500 * time.Millisecond
+// PollEvery is how often files are polled: what changes is in force two polls later.
+const PollEvery = 500 * time.Millisecond
 
 // Failing returns why a file is not in force as it is; nil where all are. It may be called
 // from any goroutine.

@@ -111,7 +111,7 @@ func TestTheZeroGuardLetsEverybodyDoEverything(t *testing.T) {
 			t.Fatalf("got %s", got)
 		}
 	}
-	if g.Encrypts() || g.Failing() != nil || g.Look(noon) != nil || g.Close() != nil {
+	if g.Encrypts() || g.Failing() != nil || g.Poll(noon) != nil || g.Close() != nil {
 		t.Error("it has files")
 	}
 }
@@ -331,7 +331,7 @@ func TestStillIsWhetherAStreamMayGoOn(t *testing.T) {
 		}
 		mustWrite(t, path, tc.content)
 		for range 2 {
-			g.Look(noon)
+			g.Poll(noon)
 		}
 		for range 10 { // it is not counted
 			if got := g.Still(caller, &r.Credential, noon); got != tc.want {

@@ -12,10 +12,10 @@ import (
 // Certificates are what the endpoint shows of itself, and the authorities whose clients it
 // takes: files, read again when they change. Connections that are open go on.
 type Certificates struct {
-	pair     *followed[tls.Certificate]
-	clients  *followed[*authorities] // nil where no certificate is asked for
+	pair     *watchedFile[tls.Certificate]
+	clients  *watchedFile[*authorities] // nil where no certificate is asked for
 	config   atomic.Pointer[tls.Config]
-	untimely atomic.Pointer[error] // that the certificate in force is out of its time, by the last look
+	untimely atomic.Pointer[error] // that the certificate in force is out of its time, by the last poll
 }
 
 // LoadTLS reads the certificate and its key, and the authorities of clients' certificates
@@ -24,7 +24,7 @@ type Certificates struct {
 func LoadTLS(cert, key, clientCA string, now time.Time) (*Certificates, error) {
 	c := new(Certificates)
 	var err error
-	c.pair, err = follow(rules[tls.Certificate]{
+	c.pair, err = watchFiles(fileRules[tls.Certificate]{
 		parse: func(contents [][]byte) (tls.Certificate, error) { return parsePair(cert, key, contents) },
 		check: inTime,
 		tell: func(old tls.Certificate) string {
@@ -35,7 +35,7 @@ func LoadTLS(cert, key, clientCA string, now time.Time) (*Certificates, error) {
 		return nil, err
 	}
 	if clientCA != "" {
-		c.clients, err = follow(rules[*authorities]{
+		c.clients, err = watchFiles(fileRules[*authorities]{
 			parse: parseAuthorities,
 			tell:  func(*authorities) string { return "the authorities read before stay" },
 		}, clientCA)
@@ -71,15 +71,15 @@ func (c *Certificates) build() *tls.Config {
 	return config
 }
 
-// Look takes up what the files hold now, once two looks in a row have seen it, and returns
-// what is worth telling: a certificate whose time ends, too. It is to be called about twice
+// Poll takes up what the files hold now, once two polls in a row have seen it, and returns
+// what is worth logging: a certificate whose time ends, too. It is to be called about twice
 // a second, from one goroutine.
-func (c *Certificates) Look(now time.Time) (events []Event) {
-	if event, ok := c.pair.look(now); ok {
+func (c *Certificates) Poll(now time.Time) (events []Event) {
+	if event, ok := c.pair.poll(now); ok {
 		events = append(events, event)
 	}
 	if c.clients != nil {
-		if event, ok := c.clients.look(now); ok {
+		if event, ok := c.clients.poll(now); ok {
 			events = append(events, event)
 		}
 	}

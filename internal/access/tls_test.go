@@ -66,11 +66,11 @@ func (e *endpoint) serve(conn *tls.Conn) {
 	}
 }
 
-// look looks until two looks have seen the same, and returns what was told.
-func (e *endpoint) look(now time.Time) string {
+// look polls until two polls have seen the same, and returns what was told.
+func (e *endpoint) poll(now time.Time) string {
 	told := ""
 	for range 2 {
-		for _, event := range e.Look(now) {
+		for _, event := range e.Poll(now) {
 			told += event.String() + "\n"
 		}
 	}
@@ -133,7 +133,7 @@ func TestANewPairIsShownAndOpenConnectionsGoOn(t *testing.T) {
 
 	cert, key = a.issue(t, "endpoint", -time.Hour, 2*time.Hour)
 	mustWrite(t, e.cert, cert)
-	told := e.look(time.Now())
+	told := e.poll(time.Now())
 	for _, want := range []string{e.key, "does not match", "valid until " + date(e.NotAfter())} {
 		if !strings.Contains(told, want) {
 			t.Errorf("half a pair: told %s\nwant %q in it", told, want)
@@ -144,7 +144,7 @@ func TestANewPairIsShownAndOpenConnectionsGoOn(t *testing.T) {
 	}
 
 	mustWrite(t, e.key, key)
-	told = e.look(time.Now())
+	told = e.poll(time.Now())
 	if got := e.shown(); got == old || !strings.Contains(told, "in force") || e.Failing() != nil {
 		t.Errorf("the pair: number %s is shown; told %s; failing: %v", got, told, e.Failing())
 	}
@@ -182,11 +182,11 @@ func TestAPairThatIsWrongLeavesTheOldInForce(t *testing.T) {
 		t.Run(tc.sentence, func(t *testing.T) {
 			mustWrite(t, e.cert, tc.cert)
 			mustWrite(t, e.key, tc.key)
-			told := e.look(time.Now())
+			told := e.poll(time.Now())
 			if !strings.Contains(told, tc.want) || !strings.Contains(told, "valid until "+date(e.NotAfter())+" stays in force") || strings.Contains(told, "hunter2") {
 				t.Errorf("told %s\nwant %s", told, tc.want)
 			}
-			if told := e.look(time.Now()); told != "" {
+			if told := e.poll(time.Now()); told != "" {
 				t.Errorf("told again: %s", told)
 			}
 			if got := e.shown(); got != old || e.Failing() == nil {
@@ -195,12 +195,12 @@ func TestAPairThatIsWrongLeavesTheOldInForce(t *testing.T) {
 		})
 	}
 	// The last is taken up when its time has come, though nobody touches it.
-	if told := e.look(time.Now().Add(90 * time.Minute)); !strings.Contains(told, "in force") || e.Failing() != nil {
+	if told := e.poll(time.Now().Add(90 * time.Minute)); !strings.Contains(told, "in force") || e.Failing() != nil {
 		t.Errorf("in its time: told %s; failing: %v", told, e.Failing())
 	}
 	mustWrite(t, e.cert, goodCert)
 	mustWrite(t, e.key, goodKey)
-	if told := e.look(time.Now()); !strings.Contains(told, "in force") || e.Failing() != nil {
+	if told := e.poll(time.Now()); !strings.Contains(told, "in force") || e.Failing() != nil {
 		t.Errorf("a good one: told %s; failing: %v", told, e.Failing())
 	}
 }
@@ -214,13 +214,13 @@ func TestAnExpiredCertificateIsLoadedAtTheStart(t *testing.T) {
 		t.Errorf("failing: %v", err)
 	}
 	e.shown()
-	if told := e.look(time.Now()); told != "" {
-		t.Errorf("told by a look, beside Failing: %s", told)
+	if told := e.poll(time.Now()); told != "" {
+		t.Errorf("told by a poll, beside Failing: %s", told)
 	}
 	cert, key = a.issue(t, "endpoint", -time.Hour, time.Hour)
 	mustWrite(t, e.cert, cert)
 	mustWrite(t, e.key, key)
-	if told := e.look(time.Now()); !strings.Contains(told, "in force") || e.Failing() != nil {
+	if told := e.poll(time.Now()); !strings.Contains(told, "in force") || e.Failing() != nil {
 		t.Errorf("a good one: told %s; failing: %v", told, e.Failing())
 	}
 }
@@ -233,7 +233,7 @@ func TestACertificateThatEndsInUseIsToldOnce(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{{time.Minute, false}, {2 * time.Hour, true}, {3 * time.Hour, false}} {
-		told := e.look(time.Now().Add(step.after))
+		told := e.poll(time.Now().Add(step.after))
 		if (told != "") != step.want || strings.Contains(told, "not taken up") {
 			t.Errorf("after %s: told %q", step.after, told)
 		}
@@ -359,7 +359,7 @@ func TestAConnectionDoesNotOutliveTheTrustInIt(t *testing.T) {
 		{"and comes back", others.pem() + clients.pem(), true, true},
 	} {
 		mustWrite(t, e.ca, step.authority)
-		e.look(time.Now())
+		e.poll(time.Now())
 		for range 2 { // the second time it may be remembered
 			if got, err := ask(conn); err != nil || (got == "<nil>") != step.same {
 				t.Errorf("%s: the open connection: %s, %v", step.sentence, got, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
+	"time"
 )
 
 // Tokens are the credentials of a tokens file, and what each of them may do. They are
@@ -70,3 +71,42 @@ func (t *Tokens) index(hash digest) digest {
 	copy(keyed[32:], hash[:])
 	return sha256.Sum256(keyed[:])
 }
+
+// TokensFile is a file of tokens, read again when it changes.
+type TokensFile struct{ file *watchedFile[*Tokens] }
+
+// OpenTokens reads the file. accept, which may be nil, says what else is wrong with tokens,
+// now and whenever the file changes: that there are some for certificates, say, where none
+// is asked for.
+func OpenTokens(path string, accept func(*Tokens) error) (*TokensFile, error) {
+	file, err := watchFiles(fileRules[*Tokens]{
+		parse: func(contents [][]byte) (*Tokens, error) {
+			tokens, err := ParseTokens(contents[0])
+			if err == nil && accept != nil {
+				err = accept(tokens)
+			}
+			return tokens, err
+		},
+		tell: func(*Tokens) string { return "the tokens read before stay" },
+	}, path)
+	if err != nil {
+		return nil, err
+	}
+	return &TokensFile{file}, nil
+}
+
+// Tokens returns those that are in force. It may be called from any goroutine.
+func (f *TokensFile) Tokens() *Tokens { return f.file.current() }
+
+// Poll takes up what the file holds now, once two polls in a row have seen it, and returns
+// what is worth logging. It is to be called about twice a second, from one goroutine.
+func (f *TokensFile) Poll(now time.Time) []Event {
+	if event, ok := f.file.poll(now); ok {
+		return []Event{event}
+	}
+	return nil
+}
+
+// Failing returns why the file is not in force as it is; nil where it is. It may be called
+// from any goroutine.
+func (f *TokensFile) Failing() error { return f.file.failing() }

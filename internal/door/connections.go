@@ -24,8 +24,8 @@ import (
 //
 // Its methods may be called from any goroutine.
 type Connections struct {
-	most, each int
-	now        func() time.Time
+	max, maxEach int // in all, and of one source
+	now          func() time.Time
 
 	mu      sync.Mutex // guards what follows, and the fields of conn and source that say so
 	open    []*conn
@@ -54,13 +54,13 @@ type conn struct {
 
 // NewConnections bounds connections to so many in all, and three quarters of that from one address:
 // a proxy or this machine is one. With streams on half of all it still has some for requests.
-func NewConnections(most int, now func() time.Time) *Connections {
+func NewConnections(limit int, now func() time.Time) *Connections {
 	return &Connections{
-		most:    most,
-		each:    max(1, most*3/4),
+		max:     limit,
+		maxEach: max(1, limit*3/4),
 		now:     now,
 		sources: make(map[netip.Prefix]*source),
-		streams: newStreams(most),
+		streams: newStreams(limit),
 	}
 }
 
@@ -137,11 +137,11 @@ func (c *Connections) makeRoom(n *conn, prefix netip.Prefix) (gone *conn, _ erro
 		n.source = &source{prefix: prefix}
 	}
 	switch {
-	case n.source.open >= c.each:
+	case n.source.open >= c.maxEach:
 		if gone = c.longestWaiting(n.source); gone == nil {
 			return nil, fmt.Errorf("closed a connection from %s: it has %d open, the most of one address, and a request under way on each", prefix, n.source.open)
 		}
-	case len(c.open) >= c.most:
+	case len(c.open) >= c.max:
 		if gone = c.longestWaiting(nil); gone == nil {
 			return nil, fmt.Errorf("closed a connection from %s: %d are open, the most of all, and a request is under way on each", prefix, len(c.open))
 		}

@@ -61,7 +61,7 @@ type hall struct {
 func newHall(t *testing.T, most int) *hall {
 	h := &hall{t: t, now: noon, conns: make(map[string]net.Conn), dialed: make(map[string]*dialed)}
 	h.bound = NewConnections(most, func() time.Time { return h.now })
-	h.bound.each = most / 2
+	h.bound.maxEach = most / 2
 	h.listener = h.bound.Listener(&h.queue, func(err error) { h.refused = append(h.refused, err.Error()) })
 	return h
 }

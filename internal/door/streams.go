@@ -13,7 +13,7 @@ import (
 // watch or a download. Each keeps a connection busy, so all together may have half of them, and one
 // credential, or one address without a credential, an eighth.
 type streams struct {
-	most, each int
+	max, maxEach int // in all, and of one holder
 
 	mu   sync.Mutex // guards what follows
 	open int
@@ -26,12 +26,11 @@ type holder struct {
 	source netip.Prefix // of who has none
 }
 
-// streamRetryAfter is how long after a refusal it is worth to ask for a stream again: one ends
-// seldom.
+// streamRetryAfter is how long after a refusal to ask for a stream again: one ends seldom.
 const streamRetryAfter = 10 * time.Second
 
 func newStreams(connections int) streams {
-	return streams{most: max(1, connections/2), each: max(1, connections/8), held: make(map[holder]int)}
+	return streams{max: max(1, connections/2), maxEach: max(1, connections/8), held: make(map[holder]int)}
 }
 
 // Stream counts a stream of the caller's, until end is called, once; or returns why there is no
@@ -45,13 +44,13 @@ func (c *Connections) Stream(by *access.Caller, from netip.Addr) (end func(), _ 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.held[h] >= s.each:
+	case s.held[h] >= s.maxEach:
 		return nil, &access.Refusal{
 			Kind:       access.TooManyRequests,
 			Detail:     fmt.Sprintf("%s has %d watches and downloads open, which is the most: end one, or come again when Retry-After says", whose, s.held[h]),
 			RetryAfter: streamRetryAfter,
 		}
-	case s.open >= s.most:
+	case s.open >= s.max:
 		return nil, &access.Refusal{
 			Kind:       access.Unavailable,
 			Detail:     fmt.Sprintf("%d watches and downloads are open, which is the most: come again when Retry-After says", s.open),

@@ -6,8 +6,8 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// mostNamed is how many of the objects of a list that is refused its line in the audit names.
-const mostNamed = 8
+// maxAudited is how many of the objects of a list that is refused its line in the audit names.
+const maxAudited = 8
 
 // record has the request noted if it is one of those that are.
 func (c *call) record(n need) {
@@ -32,7 +32,7 @@ func (c *call) record(n need) {
 	case c.id != (service.ID{}):
 		c.on = append(c.on, c.id)
 	case e.Refused():
-		for n := range c.asked[:min(len(c.asked), mostNamed)] {
+		for n := range c.asked[:min(len(c.asked), maxAudited)] {
 			c.on = append(c.on, c.asked[n].ID)
 		}
 		e.More = len(c.asked) - len(c.on)

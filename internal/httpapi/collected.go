@@ -10,8 +10,8 @@ const (
 	// net/http writes it out of its own 4 KiB at once. It takes twice the time of larger pieces.
 	fullPage = 3600
 
-	// mostLarge is how many streams of a server may collect more than a page at once.
-	mostLarge = 32
+	// maxLarge is how many streams of a server may collect more than a page at once.
+	maxLarge = 32
 )
 
 // collected is what a stream has to say and has not written. It holds memory only while there is

@@ -61,7 +61,7 @@ func (d *gate) change(lines ...string) {
 	d.write(lines)
 	var events []access.Event
 	for range 2 { // what is seen twice counts
-		events = append(events, d.guard.Look(time.Now())...)
+		events = append(events, d.guard.Poll(time.Now())...)
 	}
 	if len(events) != 1 || !events[0].New {
 		d.t.Fatalf("got the events %v", events)

@@ -45,9 +45,8 @@ func (c *call) failFaults(code int, faults []fault) {
 	c.fail(code, detail, faults...)
 }
 
-// comeAgain is how long after a refusal it is worth to come again when the
-// table could not be changed.
-const comeAgain = time.Second
+// retryDelay is what Retry-After says when the table could not be changed.
+const retryDelay = time.Second
 
 // refuse answers with the error of a request about one object.
 func (c *call) refuse(err error) {
@@ -77,11 +76,11 @@ func (c *call) refuse(err error) {
 }
 
 func (c *call) unavailable(detail string) {
-	c.retryAfter(comeAgain)
+	c.retryAfter(retryDelay)
 	c.fail(http.StatusServiceUnavailable, detail)
 }
 
-// retryAfter says when it is worth to come again, in whole seconds (RFC 9110, section 10.2.3).
+// retryAfter says when to try again, in whole seconds (RFC 9110, section 10.2.3).
 func (c *call) retryAfter(d time.Duration) {
 	seconds := (d + time.Second - 1) / time.Second
 	c.w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))

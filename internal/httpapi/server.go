@@ -66,7 +66,7 @@ func New(r Registry, o Options) *Server {
 		options:           o,
 		watchWriteTimeout: cmp.Or(o.StreamWriteTimeout, watchWriteTimeout),
 		imports:           newImports(maxImport),
-		largeStreams:      make(chan struct{}, mostLarge),
+		largeStreams:      make(chan struct{}, maxLarge),
 	}
 	s.Server = door.NewServer(http.HandlerFunc(s.serve), o.Options)
 	return s

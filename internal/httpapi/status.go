@@ -55,8 +55,8 @@ func (c *call) evictionMembers(b []byte, e *Evictions) []byte {
 	return b
 }
 
-// mostHeldServices is how many services the status names that instances are held back of.
-const mostHeldServices = 10
+// maxHeldServices is how many services the status names that instances are held back of.
+const maxHeldServices = 10
 
 // heldServices names the services that instances are held back of, as far as the caller may read
 // them. Everybody may ask for the status, and is told how many others there are.
@@ -65,7 +65,7 @@ func (c *call) heldServices(b []byte, e *Evictions) []byte {
 	told := 0
 	if caller, refusal := c.Identify(c.r); refusal == nil {
 		for _, s := range e.Services {
-			if told == mostHeldServices {
+			if told == maxHeldServices {
 				break
 			}
 			if !caller.MayRead(s.Name) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Event is what a look at files found worth telling.
+// Event is what a poll of files found worth logging.
 type Event struct {
 	Files string // their paths
 	Err   error  // what is wrong with what they hold now; nil where it is in force
@@ -30,50 +30,50 @@ func (e Event) String() string {
 	}
 }
 
-// followed is what some files hold, taken up again when they change. A pair that belongs
+// watchedFile is what some files hold, taken up again when they change. A pair that belongs
 // together is followed together.
 //
-// New content counts once two looks in a row have seen it: a file that is being written, and
+// New content counts once two polls in a row have seen it: a file that is being written, and
 // a pair of which one is not yet written, are left alone. Content is what is compared, not the
 // time of a file, which two changes may share, nor its inode: Kubernetes swaps a symbolic link
 // above it, editors write in place.
 //
-// One goroutine looks; what is in force, and what fails, may be asked for from any.
-type followed[T any] struct {
+// One goroutine polls; what is in force, and what fails, may be asked for from any.
+type watchedFile[T any] struct {
 	paths []string
-	rules[T]
+	fileRules[T]
 
 	value atomic.Pointer[T]     // in force
 	fault atomic.Pointer[error] // nil when the files hold what is in force
 
-	// Of the goroutine that looks.
+	// Of the goroutine that polls.
 	inForce sighting
-	seen    sighting // by the last look
-	judged  sighting // the last that two looks in a row saw
+	seen    sighting // by the last poll
+	judged  sighting // the last that two polls in a row saw
 }
 
-// rules say what files have to hold.
-type rules[T any] struct {
+// fileRules say what files have to hold.
+type fileRules[T any] struct {
 	parse func(contents [][]byte) (T, error)
 	check func(value T, now time.Time) error // of a new value, but not of the first; may be nil
 	tell  func(value T) string               // what stays in force when others are refused
 }
 
-// sighting is what a look saw.
+// sighting is what a poll saw.
 type sighting struct {
 	content digest
 	err     string // the files could not be read
 }
 
-// maxFollowed bounds what is read of a file. The largest that is any good is one of tokens.
-const maxFollowed = maxTokensFile + 1
+// maxWatched bounds what is read of a file. The largest that is any good is one of tokens.
+const maxWatched = maxTokensFile + 1
 
 // errLater is a fault which time alone will mend.
 var errLater = errors.New("not yet")
 
-// follow reads the files for the first time.
-func follow[T any](r rules[T], paths ...string) (*followed[T], error) {
-	f := &followed[T]{paths: paths, rules: r}
+// watchFiles reads the files for the first time.
+func watchFiles[T any](r fileRules[T], paths ...string) (*watchedFile[T], error) {
+	f := &watchedFile[T]{paths: paths, fileRules: r}
 	contents, err := readAll(paths)
 	if err != nil {
 		return nil, err
@@ -89,19 +89,19 @@ func follow[T any](r rules[T], paths ...string) (*followed[T], error) {
 }
 
 // current returns what is in force.
-func (f *followed[T]) current() T { return *f.value.Load() }
+func (f *watchedFile[T]) current() T { return *f.value.Load() }
 
 // failing returns why the files hold something else than what is in force, or nil.
-func (f *followed[T]) failing() error {
+func (f *watchedFile[T]) failing() error {
 	if err := f.fault.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// look reads the files, and takes up what they hold or refuses it, the second time that it
+// poll reads the files, and takes up what they hold or refuses it, the second time that it
 // sees it. It reports true with an event the first time that there is something to tell.
-func (f *followed[T]) look(now time.Time) (Event, bool) {
+func (f *watchedFile[T]) poll(now time.Time) (Event, bool) {
 	contents, err := readAll(f.paths)
 	saw := sighting{content: sum(contents)}
 	if err != nil {
@@ -128,7 +128,7 @@ func (f *followed[T]) look(now time.Time) (Event, bool) {
 }
 
 // adopt puts into force what was read, if it is right.
-func (f *followed[T]) adopt(saw sighting, contents [][]byte, err error, now time.Time) (adopted bool, _ error) {
+func (f *watchedFile[T]) adopt(saw sighting, contents [][]byte, err error, now time.Time) (adopted bool, _ error) {
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +146,7 @@ func (f *followed[T]) adopt(saw sighting, contents [][]byte, err error, now time
 	return true, nil
 }
 
-func (f *followed[T]) name() string { return strings.Join(f.paths, " and ") }
+func (f *watchedFile[T]) name() string { return strings.Join(f.paths, " and ") }
 
 func readAll(paths []string) ([][]byte, error) {
 	var contents [][]byte
@@ -175,7 +175,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxFollowed))
+	return io.ReadAll(io.LimitReader(file, maxWatched))
 }
 
 // sum returns a digest of the contents which no others have: each goes into it as its own.

@@ -21,9 +21,9 @@ func mustWrite(t testing.TB, path, content string) {
 
 // openWord follows a file with one word in it. "bad" is none; "soon" is one from five
 // past noon on.
-func openWord(t *testing.T, path string) *followed[string] {
+func openWord(t *testing.T, path string) *watchedFile[string] {
 	t.Helper()
-	f, err := follow(rules[string]{
+	f, err := watchFiles(fileRules[string]{
 		parse: func(contents [][]byte) (string, error) {
 			word := strings.TrimSpace(string(contents[0]))
 			if strings.HasPrefix(word, "bad") {
@@ -64,11 +64,11 @@ func TestFilesAreTakenUpWhenTheyChange(t *testing.T) {
 		fails    bool
 	}{
 		{"nothing has changed", func() {}, 0, nothing, "one", false},
-		{"what one look has seen may be half of it", func() { mustWrite(t, path, "tw") }, 0, nothing, "one", false},
+		{"what one poll has seen may be half of it", func() { mustWrite(t, path, "tw") }, 0, nothing, "one", false},
 		{"as it was", func() { mustWrite(t, path, "two") }, 0, nothing, "one", false},
-		{"what two looks have seen counts", func() {}, 0, taken, "two", false},
+		{"what two polls have seen counts", func() {}, 0, taken, "two", false},
 		{"once", func() {}, 0, nothing, "two", false},
-		{"what was there for one look only", func() { mustWrite(t, path, "bad") }, 0, nothing, "two", false},
+		{"what was there for one poll only", func() { mustWrite(t, path, "bad") }, 0, nothing, "two", false},
 		{"never counts", func() { mustWrite(t, path, "two") }, 0, nothing, "two", false},
 		{"nor afterwards", func() {}, 0, nothing, "two", false},
 		{"bad content", func() { mustWrite(t, path, "bad") }, 0, nothing, "two", false},
@@ -93,7 +93,7 @@ func TestFilesAreTakenUpWhenTheyChange(t *testing.T) {
 	} {
 		step.do()
 		var told string
-		if event, ok := f.look(noon.Add(step.after)); ok {
+		if event, ok := f.poll(noon.Add(step.after)); ok {
 			told = event.String()
 			if event.New != strings.Contains(told, taken) || event.Files != path {
 				t.Errorf("%s: got %+v", step.sentence, event)
@@ -140,8 +140,8 @@ func TestASwappedLinkIsSeen(t *testing.T) {
 	link(version("one"))
 	f := openWord(t, filepath.Join(dir, "..data", "word"))
 	link(version("two"))
-	f.look(noon)
-	if event, ok := f.look(noon); !ok || !event.New || f.current() != "two" {
+	f.poll(noon)
+	if event, ok := f.poll(noon); !ok || !event.New || f.current() != "two" {
 		t.Errorf("got %v, %v, and %s in force", event, ok, f.current())
 	}
 }
@@ -172,8 +172,8 @@ func TestTokensAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func() string {
-		f.Look(noon)
-		return fmt.Sprint(f.Look(noon))
+		f.Poll(noon)
+		return fmt.Sprint(f.Poll(noon))
 	}
 	mustWrite(t, path, "ci "+sha("new")+" admin\n")
 	if told := look(); !strings.Contains(told, "in force") || f.Tokens().ByToken("new") == nil || f.Tokens().ByToken("old") != nil {
