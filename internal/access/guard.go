@@ -147,7 +147,7 @@ var nobody = &Caller{}
 func tooMany(whose string, wait time.Duration) *Refusal {
 	return &Refusal{
 		Kind:       TooManyRequests,
-		Detail:     fmt.Sprintf("too many requests from %s: come again when Retry-After says", whose),
+		Detail:     fmt.Sprintf("too many requests from %s", whose),
 		RetryAfter: wait,
 	}
 }

@@ -117,7 +117,7 @@ func TestTheZeroGuardLetsEverybodyDoEverything(t *testing.T) {
 }
 
 // spend sends requests until one is refused, at most so many, and returns how many were
-// not, and when it is worth to come again.
+// not, and when to try again.
 func spend(g *Guard, r *Request, from netip.AddrPort, class Class, most int) (admitted int, refusal *Refusal) {
 	for ; admitted < most; admitted++ {
 		if _, refusal = admit(g, r, from, class, noon); refusal != nil && refusal.Kind == TooManyRequests {

@@ -47,13 +47,13 @@ func (c *Connections) Stream(by *access.Caller, from netip.Addr) (end func(), _ 
 	case s.held[h] >= s.maxEach:
 		return nil, &access.Refusal{
 			Kind:       access.TooManyRequests,
-			Detail:     fmt.Sprintf("%s has %d watches and downloads open, which is the most: end one, or come again when Retry-After says", whose, s.held[h]),
+			Detail:     fmt.Sprintf("%s has %d watches, downloads and long polls open, the most that it may have", whose, s.held[h]),
 			RetryAfter: streamRetryAfter,
 		}
 	case s.open >= s.max:
 		return nil, &access.Refusal{
 			Kind:       access.Unavailable,
-			Detail:     fmt.Sprintf("%d watches and downloads are open, which is the most: come again when Retry-After says", s.open),
+			Detail:     fmt.Sprintf("%d watches, downloads and long polls are open, the most that there may be", s.open),
 			RetryAfter: streamRetryAfter,
 		}
 	}

@@ -27,7 +27,7 @@ func TestStreamsHaveALimitForEachCredentialAndEachAddress(t *testing.T) {
 		{"whoever has none, by address", access.Anyone, here, 4, "this address has 4 "},
 		{"of IPv6 by /64", access.Anyone, netip.MustParseAddr("2001:db8::1"), 4, "this address has 4 "},
 		{"which is one", access.Anyone, netip.MustParseAddr("2001:db8::2"), 0, "this address has 4 "},
-		{"all together", access.Anyone, elsewhere, 0, "16 watches and downloads are open"},
+		{"all together", access.Anyone, elsewhere, 0, "16 watches, downloads and long polls are open"},
 	} {
 		var refusal *access.Refusal
 		got := 0

@@ -117,6 +117,7 @@ func (c *call) turnAway(r *access.Refusal) {
 	}
 	if r.RetryAfter > 0 {
 		c.retryAfter(r.RetryAfter)
+		detail += ": retry after the delay in Retry-After"
 	}
 	c.fail(answer.code, detail)
 }

@@ -244,7 +244,7 @@ func TestWhoComesTooOftenIsToldWhenToComeAgain(t *testing.T) {
 			if limited := got.code == http.StatusTooManyRequests; limited != (m.needs.class() == access.Ordinary) {
 				t.Errorf("%s: got %d %s", m.route, got.code, got.body)
 			} else if limited && got.header.Get("Retry-After") != "1" {
-				t.Errorf("%s: come again after %q", m.route, got.header.Get("Retry-After"))
+				t.Errorf("%s: retry after %q", m.route, got.header.Get("Retry-After"))
 			}
 		}
 	}
@@ -257,7 +257,7 @@ func TestWhoComesTooOftenIsToldWhenToComeAgain(t *testing.T) {
 		r.RemoteAddr = fmt.Sprintf("198.51.100.%d:4000", n)
 		h.ServeHTTP(&recorder{header: http.Header{}}, r)
 	}
-	want := []string{`who=root what="GET services" status=429 why="too many requests from this credential: come again when Retry-After says"`}
+	want := []string{`who=root what="GET services" status=429 why="too many requests from this credential: retry after the delay in Retry-After"`}
 	if got := d.audited(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

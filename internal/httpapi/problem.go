@@ -69,7 +69,7 @@ func (c *call) refuse(err error) {
 		c.failFaults(http.StatusUnprocessableEntity, l.faults)
 	default:
 		// What the registry has no name for is trouble of its own, with the store mostly.
-		// It changed nothing, so that the client may well come again.
+		// It changed nothing, so that the client may well try again.
 		c.Logf("%s: %v", c.route, err)
 		c.unavailable("the change could not be made now")
 	}

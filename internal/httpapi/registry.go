@@ -18,7 +18,7 @@ type Registry interface {
 
 	// Apply makes all the changes, as one transaction with one revision, or none and
 	// returns an error: *service.Invalid names every fault, with the change it is in;
-	// service.ErrNotLoaded says to come again. When it returns, DNS answers by the
+	// service.ErrNotLoaded says to try again. When it returns, DNS answers by the
 	// changes. arrived is when the request came in. The results stand in the order of
 	// the changes; the revision is that of the table with them.
 	Apply(by service.Caller, changes []service.Change, arrived time.Time) (results []table.Result, revision uint64, err error)

@@ -66,7 +66,7 @@ func TestStreamsLeaveConnectionsToOthers(t *testing.T) {
 			}
 		}
 		got := w.must(http.StatusServiceUnavailable, "GET", "/v1/watch", "", as("outreader")...)
-		if got.fields(t); !strings.Contains(got.body, "8 watches and downloads are open") || got.header.Get("Retry-After") != "10" {
+		if got.fields(t); !strings.Contains(got.body, "8 watches, downloads and long polls are open") || got.header.Get("Retry-After") != "10" {
 			t.Errorf("got %v %s", got.header, got.body)
 		}
 		watching[0].leave()
