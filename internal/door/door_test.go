@@ -60,7 +60,7 @@ type tiny struct {
 }
 
 func (t *tiny) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	caller, refusal := t.Server.Admit(r, access.Ordinary)
+	caller, refusal := t.Server.Admit(r, door.From(r), access.Ordinary)
 	if refusal != nil {
 		t.refuse(w, r, refusal)
 		return

@@ -248,11 +248,11 @@ func From(r *http.Request) netip.AddrPort {
 	return from
 }
 
-// Admit returns who sent a request, which is counted as one of that class; or why it is turned
+// Admit returns who sent a request from an address, which is counted as one of that class; or why it is turned
 // away, whatever it asks for.
-func (s *Server) Admit(r *http.Request, class access.Class) (*access.Caller, *access.Refusal) {
+func (s *Server) Admit(r *http.Request, from netip.AddrPort, class access.Class) (*access.Caller, *access.Refusal) {
 	request := access.Request{
-		From:       From(r),
+		From:       from,
 		Class:      class,
 		Credential: s.credential(r),
 		Host:       r.Host,

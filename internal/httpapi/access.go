@@ -47,7 +47,7 @@ func (n need) audited(code int) bool {
 // answered.
 func (c *call) admitted(n need) bool {
 	c.from = door.From(c.r)
-	caller, refusal := c.Admit(c.r, n.class())
+	caller, refusal := c.Admit(c.r, c.from, n.class())
 	c.caller = caller
 	if refusal != nil {
 		c.turnAway(refusal)
