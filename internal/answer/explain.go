@@ -2,7 +2,6 @@ package answer
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -73,52 +72,68 @@ func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(serv
 	return true
 }
 
-// Missing says why an instance is not in the answer to a question; it is empty where the
-// instance is in it.
+// Missing says why an instance is not in the answer to a question; it is empty if the instance
+// is in it.
 func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype uint16, answer []dns.RR) string {
 	p := z.parse(name)
 	switch {
 	case view.Type() == service.ExternalName:
 		return "the service is an external name: its instances are not answered"
 	case i.Lease().Ended():
-		return "its lease has ended: it is on its way out of the table"
+		return "its lease has expired; removal is pending"
 	case !view.Answers(i):
 		return fmt.Sprintf("its status is %s: only up is answered", i.Status)
 	case view.Type() == service.ClusterIP && (p.kind == serviceName || p.kind == portName):
 		return "the service answers with its cluster IPs"
-	case p.kind == hostName && !slices.Contains(labels(i), p.label):
-		return fmt.Sprintf("the name is that of another host: it is at %s", strings.Join(labels(i), ", "))
-	case p.kind == portName && !slices.ContainsFunc(i.Ports, func(port service.Port) bool { return portLabel(port) == p.label }):
+	}
+	switch a := z.lookupAlone(view, i, p, qtype); {
+	case a.Outcome == NoName && p.kind == hostName:
+		return fmt.Sprintf("the name belongs to another host: this instance is at %s", strings.Join(labels(i), ", "))
+	case a.Outcome == NoName:
 		return fmt.Sprintf("it has no port %s", p.label)
-	}
-	return missingType(i, p, qtype, answer)
-}
-
-// missingType is for an instance whose name was asked for, of whatever type.
-func missingType(i *table.Instance, p parsed, qtype uint16, answer []dns.RR) string {
-	typeName := dns.Type(qtype).String()
-	var has bool // records of the type
-	switch {
-	case p.addr.IsValid():
-		has = qtype == dns.TypePTR
-	case p.kind == protocolName:
-	case qtype == dns.TypeSRV:
-		has = len(i.Ports) > 0
-	case p.kind == portName:
-	case qtype == dns.TypeA:
-		has = slices.ContainsFunc(i.Addresses, netip.Addr.Is4)
-	case qtype == dns.TypeAAAA:
-		has = slices.ContainsFunc(i.Addresses, netip.Addr.Is6)
-	case qtype == dns.TypeTXT:
-		has = p.kind == hostName && len(i.Metadata) > 0
-	}
-	switch {
-	case !has:
-		return fmt.Sprintf("it has no %s record at this name", typeName)
-	case !slices.ContainsFunc(answer, func(rr dns.RR) bool { return standsFor(rr, i) }):
-		return "it was left out this time: there are more records than one answer holds"
+	case a.Outcome == NoData:
+		return fmt.Sprintf("it has no %s record at this name", dns.Type(qtype))
+	case !a.set.intersects(name, answer):
+		return "left out this time: there are more records than one answer holds"
 	}
 	return ""
+}
+
+// lookupAlone answers a question from a table that holds one instance and nothing else. Of its
+// service's definition it keeps only what decides whether instances are answered.
+func (z *Zone) lookupAlone(view *table.View, i *table.Instance, p parsed, qtype uint16) Answer {
+	var b table.Builder
+	if def := view.Definition; def != nil {
+		b.Define(view.Name, &service.Definition{Type: def.Type, PublishNotReady: def.PublishNotReady})
+	}
+	b.Put(table.NewInstance(i.ID(), i.Said(), i.RegisteredAt(), 0))
+	alone := b.Done(i.Revision)
+	if p.addr.IsValid() {
+		return z.lookupReverse(alone, p.addr, qtype)
+	}
+	return z.lookupService(alone.Service(view.Name), p, qtype)
+}
+
+// intersects reports whether an answer holds one of the set's records. TTLs do not count, nor do
+// weights, which depend on what else is in the answer.
+func (s *set) intersects(owner string, answer []dns.RR) bool {
+	for n := range int(s.n) {
+		rr := unweighted(s.record(n, owner))
+		if slices.ContainsFunc(answer, func(other dns.RR) bool { return dns.IsDuplicate(unweighted(other), rr) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// unweighted returns a record without the weight that an SRV record has.
+func unweighted(rr dns.RR) dns.RR {
+	if srv, ok := rr.(*dns.SRV); ok {
+		copied := *srv
+		copied.Weight = 0
+		return &copied
+	}
+	return rr
 }
 
 func labels(i *table.Instance) []string {
@@ -127,26 +142,4 @@ func labels(i *table.Instance) []string {
 		labels = append(labels, label)
 	}
 	return labels
-}
-
-// standsFor reports whether a record of an answer is one of the instance's.
-func standsFor(rr dns.RR, i *table.Instance) bool {
-	switch rr := rr.(type) {
-	case *dns.A:
-		addr, _ := netip.AddrFromSlice(rr.A)
-		return slices.Contains(i.Addresses, addr.Unmap())
-	case *dns.AAAA:
-		addr, _ := netip.AddrFromSlice(rr.AAAA)
-		return slices.Contains(i.Addresses, addr)
-	case *dns.SRV:
-		label, _, _ := strings.Cut(rr.Target, ".")
-		return slices.Contains(labels(i), label) &&
-			slices.ContainsFunc(i.Ports, func(p service.Port) bool { return p.Number == rr.Port })
-	case *dns.PTR:
-		label, _, _ := strings.Cut(rr.Ptr, ".")
-		return slices.Contains(labels(i), label)
-	case *dns.TXT:
-		return true
-	}
-	return false
 }
