@@ -68,53 +68,32 @@ const fewSharers = 4
 
 // host returns the records of one host, which is all of one label; nil for a type that hosts
 // never have.
-func (s *sets) host(h hosts, qtype uint16) *set {
-	switch qtype {
-	case dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT:
-	default:
+func (s *sets) host(h hosts, t *recordType) *set {
+	if t.host == nil {
 		return nil
 	}
-	if len(h) == 1 {
-		if lone := loneHost(s.view, s.view.At(int(h[0].number)), qtype); lone != nil {
+	if len(h) == 1 && t.single != nil {
+		if lone := loneHost(s.view, s.view.At(int(h[0].number)), t); lone != nil {
 			return lone
 		}
 	}
 	if len(h) > fewSharers && !s.zone.whole {
-		return s.get(h[0].label, qtype, func(anywhere bool) gathered { return s.hostRecords(h, qtype, anywhere) })
+		return s.get(h[0].label, t.qtype, func(anywhere bool) gathered { return t.host(s, h, anywhere) })
 	}
 	made := new(set)
-	s.hostRecords(h, qtype, false).fill(made)
+	t.host(s, h, false).fill(made)
 	return made
 }
 
-func (s *sets) hostRecords(h hosts, qtype uint16, anywhere bool) gathered {
-	switch qtype {
-	case dns.TypeA:
-		return s.hostAddresses(h, netip.Addr.Is4, anywhere)
-	case dns.TypeAAAA:
-		return s.hostAddresses(h, netip.Addr.Is6, anywhere)
-	case dns.TypeSRV:
-		return s.hostServices(h, allPorts, anywhere)
-	}
-	return s.hostTexts(h, anywhere)
-}
-
 // loneHost returns the record of a host that is one instance, put together at once; nil where
-// there is not just one of the type, or it leads to more.
-func loneHost(view *table.View, i *table.Instance, qtype uint16) *set {
-	one := len(i.Addresses) == 1
-	switch {
-	case qtype == dns.TypeA && one && i.Addresses[0].Is4():
-		lone, addr := new(lone), i.Addresses[0].As4()
-		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease(), view.Leases())
-	case qtype == dns.TypeAAAA && one && i.Addresses[0].Is6():
-		lone, addr := new(lone), i.Addresses[0].As16()
-		return lone.finish(append(lone.room[:loneData], addr[:]...), qtype, i.Lease(), view.Leases())
-	case qtype == dns.TypeTXT && len(i.Metadata) > 0:
-		lone := new(lone)
-		return lone.finish(appendMetadata(lone.room[:loneData], i), qtype, i.Lease(), view.Leases())
+// there is not just one of the type.
+func loneHost(view *table.View, i *table.Instance, t *recordType) *set {
+	lone := new(lone)
+	b := t.single(lone.room[:loneData], i)
+	if len(b) == loneData {
+		return nil
 	}
-	return nil
+	return lone.finish(b, t.qtype, i.Lease(), view.Leases())
 }
 
 func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool, anywhere bool) *builder {

@@ -6,8 +6,6 @@ import (
 	"unique"
 
 	"github.com/coredns-registry/registry/service"
-
-	"github.com/miekg/dns"
 )
 
 // ports are the named ports of a service, in order of their labels.
@@ -52,9 +50,9 @@ func (p *ports) speak(protocol string) bool {
 
 // port answers for the name of a port. One that only the definition or an instance that is not
 // answered names is there, without records.
-func (s *sets) port(label string, qtype uint16) Answer {
-	if qtype == dns.TypeSRV {
-		if set := s.find(label, qtype); set != nil && set.answers.Load() == 0 {
+func (s *sets) port(label string, t *recordType) Answer {
+	if t.port != nil {
+		if set := s.find(label, t.qtype); set != nil && set.answers.Load() == 0 {
 			return found(set)
 		}
 	}
@@ -62,10 +60,10 @@ func (s *sets) port(label string, qtype uint16) Answer {
 	switch {
 	case !ok:
 		return Answer{}
-	case qtype != dns.TypeSRV:
+	case t.port == nil:
 		return found(nil)
 	}
-	return found(s.get(of.label, qtype, func(anywhere bool) gathered { return s.portServices(of, anywhere) }))
+	return found(s.get(of.label, t.qtype, func(anywhere bool) gathered { return t.port(s, of, anywhere) }))
 }
 
 // ports returns the named ports of the definition and of all instances, answered or not.

@@ -20,12 +20,12 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 	s := z.setsOf(view)
 	switch p.kind {
 	case serviceName:
-		return found(s.own(qtype))
+		return found(s.own(typeOf(qtype)))
 	case portName:
-		return s.port(p.label, qtype)
+		return s.port(p.label, typeOf(qtype))
 	case hostName:
 		if h := s.hosts().at(p.label); len(h) > 0 {
-			return found(s.host(h, qtype))
+			return found(s.host(h, typeOf(qtype)))
 		}
 	case protocolName:
 		if s.ports().speak(p.label) {
@@ -143,17 +143,12 @@ func anyOf(n int, do func(k int) bool) int {
 	return 0
 }
 
-// own returns the set of the service's own name, nil for a type it never has.
-func (s *sets) own(qtype uint16) *set {
-	switch qtype {
-	case dns.TypeA:
-		return s.get("", qtype, func(anywhere bool) gathered { return s.addresses(netip.Addr.Is4, anywhere) })
-	case dns.TypeAAAA:
-		return s.get("", qtype, func(anywhere bool) gathered { return s.addresses(netip.Addr.Is6, anywhere) })
-	case dns.TypeSRV:
-		return s.get("", qtype, func(anywhere bool) gathered { return s.services(anywhere) })
+// own returns the set of the service's own name; nil for a type it never has.
+func (s *sets) own(t *recordType) *set {
+	if t.service == nil {
+		return nil
 	}
-	return nil
+	return s.get("", t.qtype, func(anywhere bool) gathered { return t.service(s, anywhere) })
 }
 
 func (s *sets) addresses(family func(netip.Addr) bool, anywhere bool) *builder {

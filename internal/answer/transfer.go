@@ -81,29 +81,38 @@ func (s *sets) every(yield func(told) bool) bool {
 	if s.view.Type() == service.ExternalName {
 		return yield(told{owner: s.fullName(""), set: alias(s.view)})
 	}
-	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		if !yield(told{owner: s.fullName(""), set: s.own(qtype)}) {
+	for n := range recordTypes {
+		if t := &recordTypes[n]; t.service != nil && !s.everyOf(s.fullName(""), t.service(s, false), allPorts, yield) {
 			return false
 		}
 	}
-	if !s.everyService(s.fullName(""), s.services(false), allPorts, yield) {
-		return false
-	}
 	for _, of := range s.ports().all {
-		if !s.everyService(s.fullName(of.label), s.portServices(of, false), of.in, yield) {
-			return false
+		for n := range recordTypes {
+			if t := &recordTypes[n]; t.port != nil && !s.everyOf(s.fullName(of.label), t.port(s, of, false), of.in, yield) {
+				return false
+			}
 		}
 	}
 	for left := s.hosts(); len(left) > 0; {
 		h := left.at(left[0].label)
 		left = left[len(h):]
-		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT} {
-			if !yield(told{owner: s.fullName(h[0].label), set: s.host(h, qtype)}) {
+		for n := range recordTypes {
+			if !yield(told{owner: s.fullName(h[0].label), set: s.host(h, &recordTypes[n])}) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// everyOf yields the set of one name and type.
+func (s *sets) everyOf(owner string, records gathered, wanted func([]service.Port) []service.Port, yield func(told) bool) bool {
+	if srv, ok := records.(*srvBuilder); ok {
+		return s.everyService(owner, srv, wanted, yield)
+	}
+	made := new(set)
+	records.fill(made)
+	return yield(told{owner: owner, set: made})
 }
 
 // everyService yields the SRV records at a name: those that were gathered where that is all of
