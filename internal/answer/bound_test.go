@@ -72,9 +72,9 @@ func TestSetCostsNoMoreThanAMessageHolds(t *testing.T) {
 		} {
 			var a Answer
 			cost := allocated(func() { a = zone.Lookup(state.Snapshot, q.name, q.qtype) })
-			t.Logf("most %d, %s %s: %d records, %d KiB kept, %d KiB allocated", most, q.name, dns.TypeToString[q.qtype], a.set.n, len(a.set.bytes)>>10, cost>>10)
+			t.Logf("most %d, %s %s: %d records, %d KiB kept, %d KiB allocated", most, q.name, dns.TypeToString[q.qtype], a.set.numRecords, len(a.set.bytes)>>10, cost>>10)
 			if len(a.set.bytes) > 1<<20 || cost > 32<<20 {
-				t.Errorf("most %d, %s %s: %d records in %d KiB, for which %d KiB were allocated", most, q.name, dns.TypeToString[q.qtype], a.set.n, len(a.set.bytes)>>10, cost>>10)
+				t.Errorf("most %d, %s %s: %d records in %d KiB, for which %d KiB were allocated", most, q.name, dns.TypeToString[q.qtype], a.set.numRecords, len(a.set.bytes)>>10, cost>>10)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func TestWhatManyShareIsBuiltOnce(t *testing.T) {
 	} {
 		var a Answer
 		allocs := testing.AllocsPerRun(10, func() { a = q.zone.Lookup(state.Snapshot, q.name, q.qtype) })
-		if a.Outcome != Found || a.set.n != 1 || allocs > 0 {
+		if a.Outcome != Found || a.set.numRecords != 1 || allocs > 0 {
 			t.Errorf("%s %s: %s, %.0f allocations for each question; want the one record, and none", q.name, dns.TypeToString[q.qtype], a.Outcome, allocs)
 		}
 	}
@@ -121,20 +121,20 @@ func TestEachInstanceOfALargeServiceComesFirstEquallyOften(t *testing.T) {
 	for _, q := range []struct {
 		name  string
 		qtype uint16
-		first func() *set
+		first func() *rrset
 	}{
-		{"of the service", dns.TypeSRV, func() *set { return zone.setsOf(state.Service(web)).services(true).set() }},
-		{"of a port", dns.TypeSRV, func() *set {
-			s := zone.setsOf(state.Service(web))
-			of, _ := s.ports().find("_http._tcp")
-			return s.portServices(of, true).set()
+		{"of the service", dns.TypeSRV, func() *rrset { return zone.recordsOf(state.Service(web)).collectSRV(true).set() }},
+		{"of a port", dns.TypeSRV, func() *rrset {
+			s := zone.recordsOf(state.Service(web))
+			port, _ := s.ports().find("_http._tcp")
+			return s.collectPortSRV(port, true).set()
 		}},
 	} {
 		came := map[string]int{}
 		for range draws {
 			set := q.first()
-			if set.n >= n*2/3 {
-				t.Fatalf("%s: all %d records are prepared", q.name, set.n)
+			if set.numRecords >= n*2/3 {
+				t.Fatalf("%s: all %d records are prepared", q.name, set.numRecords)
 			}
 			came[set.record(set.choose(math.MaxInt).start, "x.").(*dns.SRV).Target]++
 		}

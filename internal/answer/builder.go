@@ -13,221 +13,221 @@ import (
 	"github.com/miekg/dns"
 )
 
-// builder gathers records into a set in which each stands once (RFC 2181, section 5).
+// builder collects the records of an RRset, each of them once (RFC 2181, section 5).
 type builder struct {
-	most    int          // records in one answer; 0 is all
-	whole   bool         // it is for a transfer, which messages do not bound
-	leases  *lease.Wheel // that lenders are on; nil where all are static
-	records []record
-	bytes   int // that the records take in a message, at the least
-	starts  []int
-	at      map[string]int // data to place, once there are more than a few
-	fresh   bool           // the next record is the first of its instance
+	maxRecords  int          // in an answer; 0 means all
+	forTransfer bool         // for a zone transfer, which no message bounds
+	wheel       *lease.Wheel // of the leases; nil if all records are static
+	records     []record
+	bytes       int            // least size of the records in a message
+	starts      []int          // indexes of the first record of each instance
+	index       map[string]int // rdata to index, past maxLinear records
+	newInstance bool           // the next record is the first of its instance
 }
 
-// record is one resource record on its way into a set.
+// record is a resource record on its way into an RRset.
 type record struct {
-	rest    []byte         // packed, without its owner
-	lenders []lease.Number // the leases of all instances that it stands for
-	target  *target        // of an SRV or NS record
+	body     []byte         // its wire form after the owner: type, class, TTL, length, rdata
+	leaseIDs []lease.Number // of all instances that it stands for
+	target   *target        // of an SRV or NS record, else nil
 }
 
-// target is a name that leads to addresses.
+// target is the host that an SRV or NS record names, with its addresses.
 type target struct {
-	name    []byte         // in wire form
-	glue    []byte         // the records of its addresses, without their owner
-	lenders []lease.Number // the leases that they depend on
+	name     []byte         // in wire form
+	glue     []byte         // the bodies of its address records
+	leaseIDs []lease.Number // that they depend on
 
-	ports []service.Port // that were added last
-	first int            // the record of the first of them
+	ports       []service.Port // added last
+	firstRecord int            // index of the record of the first of them
 }
 
-// newTarget returns a target with the addresses that a builder has gathered.
+// newTarget returns a target with the addresses that a builder holds.
 func newTarget(name []byte, addresses *builder) *target {
 	t := &target{name: name}
 	t.setGlue(addresses)
 	for _, r := range addresses.records {
-		t.lenders = append(t.lenders, r.lenders...)
+		t.leaseIDs = append(t.leaseIDs, r.leaseIDs...)
 	}
 	return t
 }
 
-// setGlue gives a target the addresses that a builder has gathered.
+// setGlue sets the addresses of a target to those that a builder holds.
 func (t *target) setGlue(addresses *builder) {
 	for _, r := range addresses.records {
-		t.glue = append(t.glue, r.rest...)
+		t.glue = append(t.glue, r.body...)
 	}
 }
 
-// full reports whether there are more records than the largest message holds: then nobody can
-// be sent them all, and it is no use to gather more.
+// full reports whether the builder holds more records than the largest message can carry. More
+// would be of no use: no client could receive them.
 func (b *builder) full() bool {
-	if b.whole {
-		return b.bytes > longestSet
+	if b.forTransfer {
+		return b.bytes > maxTransferBytes
 	}
 	return b.bytes > dns.MaxMsgSize
 }
 
-// longestSet bounds the sets of a transfer, so that places in them have 32 bits: what stands
-// beside the records takes a few times as much at the most.
-const longestSet = 1 << 28
+// maxTransferBytes bounds an RRset of a transfer, so that offsets into it fit 32 bits. Everything
+// beside the records takes a few times their size at most.
+const maxTransferBytes = 1 << 28
 
-// begin says that the records that follow are those of another instance.
-func (b *builder) begin() { b.fresh = true }
+// beginInstance starts another instance: the records that follow are its own.
+func (b *builder) beginInstance() { b.newInstance = true }
 
-// add appends a record, and returns its place.
+// add appends a record and returns its index.
 func (b *builder) add(r record) int {
-	b.bytes += pointerLen + shortest(r.rest)
+	b.bytes += pointerLen + minBodyBytes(r.body)
 	b.records = append(b.records, r)
 	return len(b.records) - 1
 }
 
-// shortest returns the least that a record without its owner takes in a message: names of PTR
-// records are compressed (RFC 3597, section 4), at the best to a pointer.
-func shortest(rest []byte) int {
-	if binary.BigEndian.Uint16(rest) == dns.TypePTR {
-		return dataAt + pointerLen
+// minBodyBytes returns the least that a record body takes in a message. Names in PTR records are
+// compressed (RFC 3597, section 4), to a pointer at best.
+func minBodyBytes(body []byte) int {
+	if binary.BigEndian.Uint16(body) == dns.TypePTR {
+		return rdataAt + pointerLen
 	}
-	return len(rest)
+	return len(body)
 }
 
-// start says that the record at a place is one of the instance: the first may begin an answer.
-func (b *builder) start(at int) {
-	if b.fresh {
+// markStart notes that an answer may begin with the record at that index, if it is the first of the
+// current instance.
+func (b *builder) markStart(at int) {
+	if b.newInstance {
 		b.starts = append(b.starts, at)
-		b.fresh = false
+		b.newInstance = false
 	}
 }
 
-// few is how many records are searched one by one.
-const few = 16
+// maxLinear is the number of records up to which a linear search is fast enough.
+const maxLinear = 16
 
-// find returns the place of the record that has that data; less than 0 where there is none.
-func (b *builder) find(data []byte) int {
-	if len(b.records) < few {
-		return slices.IndexFunc(b.records, func(r record) bool { return bytes.Equal(r.rest[dataAt:], data) })
+// findRdata returns the index of the record with that rdata, or -1.
+func (b *builder) findRdata(rdata []byte) int {
+	if len(b.records) < maxLinear {
+		return slices.IndexFunc(b.records, func(r record) bool { return bytes.Equal(r.body[rdataAt:], rdata) })
 	}
-	if b.at == nil {
-		b.at = make(map[string]int)
+	if b.index == nil {
+		b.index = make(map[string]int)
 		for i, r := range b.records {
-			b.at[string(r.rest[dataAt:])] = i
+			b.index[string(r.body[rdataAt:])] = i
 		}
 	}
-	if i, known := b.at[string(data)]; known {
+	if i, known := b.index[string(rdata)]; known {
 		return i
 	}
 	return -1
 }
 
-// addData adds a record of that type and data, which depends on the lease of that number. One that
-// is there stands for this instance too: then an answer that is to begin with this instance
-// begins there.
-func (b *builder) addData(qtype uint16, data []byte, lender lease.Number) {
-	i := b.find(data)
+// addRdata adds a record that depends on a lease. If the builder holds it already, it stands for
+// this instance too, and an answer that begins with this instance begins there.
+func (b *builder) addRdata(qtype uint16, rdata []byte, leaseID lease.Number) {
+	i := b.findRdata(rdata)
 	if i < 0 {
-		i = b.add(record{rest: newRest(qtype, data)})
-		if b.at != nil {
-			b.at[string(data)] = i
+		i = b.add(record{body: newBody(qtype, rdata)})
+		if b.index != nil {
+			b.index[string(rdata)] = i
 		}
 	}
-	if lender != static {
-		b.records[i].lenders = append(b.records[i].lenders, lender)
+	if leaseID != noLease {
+		b.records[i].leaseIDs = append(b.records[i].leaseIDs, leaseID)
 	}
-	b.start(i)
+	b.markStart(i)
 }
 
-// static in the place of a lease's number says that there is none.
-const static lease.Number = 0
+// noLease is the lease number of static instances.
+const noLease lease.Number = 0
 
-func (b *builder) addAddress(addr netip.Addr, lender lease.Number) {
+func (b *builder) addAddress(addr netip.Addr, leaseID lease.Number) {
 	if addr.Is4() {
 		four := addr.As4()
-		b.addData(dns.TypeA, four[:], lender)
+		b.addRdata(dns.TypeA, four[:], leaseID)
 	} else {
 		sixteen := addr.As16()
-		b.addData(dns.TypeAAAA, sixteen[:], lender)
+		b.addRdata(dns.TypeAAAA, sixteen[:], leaseID)
 	}
 }
 
-// addFamily adds those of an instance's addresses that are of a family, as its first
-// records.
-func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, lender lease.Number) {
-	b.begin()
+// addFamily starts an instance and adds its addresses of one family.
+func (b *builder) addFamily(addrs []netip.Addr, family func(netip.Addr) bool, leaseID lease.Number) {
+	b.beginInstance()
 	for _, addr := range addrs {
 		if family(addr) {
-			b.addAddress(addr, lender)
+			b.addAddress(addr, leaseID)
 		}
 	}
 }
 
-// set returns what was gathered.
-func (b *builder) set() *set {
-	s := new(set)
+// set returns the RRset of all records.
+func (b *builder) set() *rrset {
+	s := new(rrset)
 	b.fill(s)
 	return s
 }
 
-// fill puts what was gathered into a set that is empty.
-func (b *builder) fill(s *set) {
+// fill fills an empty RRset with all records.
+func (b *builder) fill(s *rrset) {
 	n := len(b.records)
-	s.most = int32(n)
-	if b.most > 0 {
-		s.most = int32(min(n, b.most))
+	s.maxRecords = int32(n)
+	if b.maxRecords > 0 {
+		s.maxRecords = int32(min(n, b.maxRecords))
 	}
 	if n > 0 {
 		s.packed = b.pack()
 	}
-	if s.lendersAt > 0 {
-		s.leases = b.leases
-		s.until.Store(math.MinInt64)
+	if s.leaseIDsAt > 0 {
+		s.wheel = b.wheel
+		s.earliestBound.Store(math.MinInt64)
 	}
 }
 
-// pack packs all the parts of the set.
+// pack lays out all parts of the set, see [packed].
 func (b *builder) pack() (p packed) {
 	targets, numberOf := b.targets()
-	p.n, p.targets = int32(len(b.records)), int32(len(targets))
+	p.numRecords, p.numTargets = int32(len(b.records)), int32(len(targets))
 
-	to := make([]byte, len(b.records)*numberLen, max(1024, len(b.records)*64)) // it is not kept
+	out := make([]byte, len(b.records)*numberLen, max(1024, len(b.records)*64)) // cloned at the end
 	for n, r := range b.records {
-		binary.BigEndian.PutUint32(to[n*numberLen:], uint32(len(to)))
-		to = append(to, r.rest...)
+		binary.BigEndian.PutUint32(out[n*numberLen:], uint32(len(out)))
+		out = append(out, r.body...)
 		if r.target != nil {
-			to = appendNumber(to, numberOf[r.target])
+			out = appendNumber(out, numberOf[r.target])
 		}
 	}
-	p.end = int32(len(to))
+	p.recordsEnd = int32(len(out))
 
 	if len(targets) > 0 {
-		var places []int
+		var offsets []int
 		for _, t := range targets {
-			places = append(places, len(to))
-			to = append(to, t.glue...)
+			offsets = append(offsets, len(out))
+			out = append(out, t.glue...)
 		}
-		places = append(places, len(to))
-		p.glueAt = int32(len(to))
-		to = appendNumber(to, places...)
+		offsets = append(offsets, len(out))
+		p.glueAt = int32(len(out))
+		out = appendNumber(out, offsets...)
 	}
-	if lists, leased := b.lenders(targets); leased {
-		p.lendersAt = int32(len(to))
-		at := len(to) + (len(lists)+1)*numberLen
+	if lists, leased := b.leaseIDLists(targets); leased {
+		p.leaseIDsAt = int32(len(out))
+		at := len(out) + (len(lists)+1)*numberLen
 		for _, list := range lists {
-			to = appendNumber(to, at)
+			out = appendNumber(out, at)
 			at += len(list) * numberLen
 		}
-		to = appendNumber(to, at)
+		out = appendNumber(out, at)
 		for _, list := range lists {
-			to = appendNumber(to, list...)
+			out = appendNumber(out, list...)
 		}
 	}
 	if !b.uniform() {
-		p.startsAt = int32(len(to))
-		to = appendNumber(to, b.starts...)
+		p.startsAt = int32(len(out))
+		out = appendNumber(out, b.starts...)
 	}
-	p.bytes = slices.Clone(to)
+	p.bytes = slices.Clone(out)
 	return p
 }
 
+// appendNumber appends numbers of 4 bytes each.
 func appendNumber[N ~int | ~uint32](b []byte, numbers ...N) []byte {
 	for _, n := range numbers {
 		b = binary.BigEndian.AppendUint32(b, uint32(n))
@@ -235,7 +235,7 @@ func appendNumber[N ~int | ~uint32](b []byte, numbers ...N) []byte {
 	return b
 }
 
-// targets returns the targets of the records, and their numbers.
+// targets returns the targets of the records and the number of each.
 func (b *builder) targets() (targets []*target, numberOf map[*target]int) {
 	for _, r := range b.records {
 		if r.target == nil {
@@ -252,21 +252,21 @@ func (b *builder) targets() (targets []*target, numberOf map[*target]int) {
 	return targets, numberOf
 }
 
-// lenders returns the lists of the records and then of the targets, and reports whether there
-// is anything in them.
-func (b *builder) lenders(targets []*target) (lists [][]lease.Number, leased bool) {
+// leaseIDLists returns the leases of each record, then of each target, and reports whether there
+// are any.
+func (b *builder) leaseIDLists(targets []*target) (lists [][]lease.Number, leased bool) {
 	for _, r := range b.records {
-		lists = append(lists, r.lenders)
-		leased = leased || len(r.lenders) > 0
+		lists = append(lists, r.leaseIDs)
+		leased = leased || len(r.leaseIDs) > 0
 	}
 	for _, t := range targets {
-		lists = append(lists, t.lenders)
-		leased = leased || len(t.lenders) > 0
+		lists = append(lists, t.leaseIDs)
+		leased = leased || len(t.leaseIDs) > 0
 	}
 	return lists, leased
 }
 
-// uniform reports whether an answer may begin with every record, each as likely.
+// uniform reports whether an answer may begin with each record, all equally likely.
 func (b *builder) uniform() bool {
 	for i, start := range b.starts {
 		if start != i {
@@ -276,30 +276,31 @@ func (b *builder) uniform() bool {
 	return len(b.starts) == 0 || len(b.starts) == len(b.records)
 }
 
-// lone is a set of a single record in one piece of memory, without what a builder takes for
-// several.
-type lone struct {
-	set
-	room [loneData + 64]byte
+// singleRecord is an RRset of one record in a single allocation.
+type singleRecord struct {
+	rrset
+	room [singleRdataAt + 64]byte
 }
 
-// loneData is where the data of a single record stands, behind its place and its fixed part.
-const loneData = numberLen + dataAt
+// singleRdataAt is the offset of the rdata of a single record: its own offset and the body's header
+// come first.
+const singleRdataAt = numberLen + rdataAt
 
-// loneLenders are the list of the only lease, and where it begins and ends in the bytes of the set.
-const loneLenders = 3 * numberLen
+// singleLeaseListLen is the size of the list of its only lease: where the list begins, where it
+// ends, and the lease.
+const singleLeaseListLen = 3 * numberLen
 
-// finish makes a set of the record that b is, of that type. It depends on a lease of the wheel,
-// or on none.
-func (s *lone) finish(b []byte, qtype uint16, l *lease.Lease, on *lease.Wheel) *set {
+// finish returns the RRset of the record in b, which depends on a lease of the wheel; l is nil if
+// it is static.
+func (s *singleRecord) finish(b []byte, qtype uint16, l *lease.Lease, wheel *lease.Wheel) *rrset {
 	binary.BigEndian.PutUint32(b, numberLen)
-	putFixed(b[numberLen:], qtype)
-	s.n, s.most, s.end = 1, 1, int32(len(b))
+	putBodyHeader(b[numberLen:], qtype)
+	s.numRecords, s.maxRecords, s.recordsEnd = 1, 1, int32(len(b))
 	if l != nil {
-		s.leases, s.lendersAt = on, s.end
-		s.until.Store(math.MinInt64)
-		b = appendNumber(b, len(b)+2*numberLen, len(b)+loneLenders, int(l.Number()))
+		s.wheel, s.leaseIDsAt = wheel, s.recordsEnd
+		s.earliestBound.Store(math.MinInt64)
+		b = appendNumber(b, len(b)+2*numberLen, len(b)+singleLeaseListLen, int(l.Number()))
 	}
 	s.bytes = b
-	return &s.set
+	return &s.rrset
 }

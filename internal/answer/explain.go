@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Concerned yields the instances that a question in the zone is about, answered or not:
-// those of the service that the name belongs to, or those that hold the address.
+// Concerned yields the instances that a question in the zone is about, answered or not: those of
+// the service that the name belongs to, or those that have the address.
 func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.View, *table.Instance) bool) {
 	p := z.parse(name)
 	return func(yield func(*table.View, *table.Instance) bool) {
@@ -36,16 +36,17 @@ func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.
 	}
 }
 
-// ServiceOf returns the service that a name in the zone belongs to, whether or not there is
-// one; false where it belongs to none.
+// ServiceOf returns the service that a name in the zone belongs to, whether or not it exists; ok is
+// false if the name belongs to none.
 func (z *Zone) ServiceOf(name string) (service.Name, bool) {
 	p := z.parse(name)
 	return p.service, p.service.Service != ""
 }
 
-// Shows reports whether a name that belongs to no one service is there for who may read no
-// more than that: a namespace's by a service in it, an address's by one that is answered
-// there. Other names, and the zone's own records, have nothing to hide.
+// Shows reports whether a caller who may read only some services may see that a name exists: the
+// name of a namespace if one of them is in it, the name of an address if one of them is answered
+// there. Names of a service are checked by [Zone.ServiceOf]. Other names, and the zone's own
+// records, are public.
 func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(service.Name) bool) bool {
 	p := z.parse(name)
 	switch {
@@ -72,8 +73,7 @@ func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(serv
 	return true
 }
 
-// Missing says why an instance is not in the answer to a question; it is empty if the instance
-// is in it.
+// Missing returns why an instance is not in the answer to a question, or "" if it is.
 func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype uint16, answer []dns.RR) string {
 	p := z.parse(name)
 	switch {
@@ -99,8 +99,8 @@ func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype u
 	return ""
 }
 
-// lookupAlone answers a question from a table that holds one instance and nothing else. Of its
-// service's definition it keeps only what decides whether instances are answered.
+// lookupAlone answers a question from a table that holds one instance only. Of the service's
+// definition it keeps only what decides whether instances are answered.
 func (z *Zone) lookupAlone(view *table.View, i *table.Instance, p parsed, qtype uint16) Answer {
 	var b table.Builder
 	if def := view.Definition; def != nil {
@@ -114,12 +114,12 @@ func (z *Zone) lookupAlone(view *table.View, i *table.Instance, p parsed, qtype 
 	return z.lookupService(alone.Service(view.Name), p, qtype)
 }
 
-// intersects reports whether an answer holds one of the set's records. TTLs do not count, nor do
-// weights, which depend on what else is in the answer.
-func (s *set) intersects(owner string, answer []dns.RR) bool {
-	for n := range int(s.n) {
-		rr := unweighted(s.record(n, owner))
-		if slices.ContainsFunc(answer, func(other dns.RR) bool { return dns.IsDuplicate(unweighted(other), rr) }) {
+// intersects reports whether an answer holds one of the records. It ignores TTLs, and weights,
+// which depend on the other records of the answer.
+func (s *rrset) intersects(owner string, answer []dns.RR) bool {
+	for n := range int(s.numRecords) {
+		rr := withoutWeight(s.record(n, owner))
+		if slices.ContainsFunc(answer, func(other dns.RR) bool { return dns.IsDuplicate(withoutWeight(other), rr) }) {
 			return true
 		}
 	}
@@ -127,7 +127,7 @@ func (s *set) intersects(owner string, answer []dns.RR) bool {
 }
 
 // unweighted returns a record without the weight that an SRV record has.
-func unweighted(rr dns.RR) dns.RR {
+func withoutWeight(rr dns.RR) dns.RR {
 	if srv, ok := rr.(*dns.SRV); ok {
 		copied := *srv
 		copied.Weight = 0

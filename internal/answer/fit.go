@@ -2,15 +2,15 @@ package answer
 
 import "github.com/miekg/dns"
 
-// Fit makes a message fit into so many bytes. The additional section goes as a whole before any
-// answer does: what is left of it would be taken for all there is (RFC 2181, section 9). TC says
-// that answers are missing. OPT and TSIG are no part of that section: they stay, whatever else
-// must go (RFC 6891, section 7; RFC 8945, section 5.3).
+// Fit makes a message fit into room bytes. It removes the whole additional section before any
+// answer, since clients would take a part of it for all there is (RFC 2181, section 9). TC is set
+// only if answers are missing. OPT and TSIG records stay in any case (RFC 6891, section 7; RFC
+// 8945, section 5.3).
 func Fit(m *dns.Msg, room int) {
 	if signature := m.IsTsig(); signature != nil {
 		m.Extra = m.Extra[:len(m.Extra)-1]
 		defer func() { m.Extra = append(m.Extra, signature) }()
-		room -= dns.Len(signature) // it is made last, and not compressed
+		room -= dns.Len(signature) // it is signed last, and not compressed
 	}
 	if m.Len() <= room {
 		return
@@ -26,7 +26,7 @@ func Fit(m *dns.Msg, room int) {
 	}
 	m.Truncate(room)
 	m.Compress = true
-	for m.Len() > room && len(m.Answer)+len(m.Ns) > 0 { // Truncate leaves 512 bytes at least
+	for m.Len() > room && len(m.Answer)+len(m.Ns) > 0 { // Truncate stops at 512 bytes
 		if n := len(m.Ns); n > 0 {
 			m.Ns = m.Ns[:n-1]
 		} else {

@@ -55,14 +55,14 @@ func TestMessagesFitWholeSectionsAtATime(t *testing.T) {
 			}
 			Fit(m, tc.room)
 
-			rest := m.Copy()
+			body := m.Copy()
 			if tc.key != "" {
 				if m.IsTsig() == nil {
 					t.Fatal("the signature is gone, or not the last")
 				}
-				rest.Extra = rest.Extra[:len(rest.Extra)-1]
+				body.Extra = body.Extra[:len(body.Extra)-1]
 			}
-			packed, err := rest.Pack()
+			packed, err := body.Pack()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestMessagesFitWholeSectionsAtATime(t *testing.T) {
 			if m.IsEdns0() == nil {
 				t.Error("the OPT record is gone")
 			}
-			if glue := len(rest.Extra) - 1; glue != 0 && !tc.wantGlue || glue != tc.glue && tc.wantGlue {
+			if glue := len(body.Extra) - 1; glue != 0 && !tc.wantGlue || glue != tc.glue && tc.wantGlue {
 				t.Errorf("%d additional records of %d, want all: %t", glue, tc.glue, tc.wantGlue)
 			}
 			if m.Truncated != tc.wantT {
@@ -82,7 +82,7 @@ func TestMessagesFitWholeSectionsAtATime(t *testing.T) {
 			if tc.wantAnswers >= 0 && len(m.Answer) != tc.wantAnswers {
 				t.Errorf("%d answers, want %d", len(m.Answer), tc.wantAnswers)
 			}
-			if tc.wantAnswers < 0 && (len(m.Answer) == 0 || size+smallest+4 <= tc.room) {
+			if tc.wantAnswers < 0 && (len(m.Answer) == 0 || size+minRecordBytes+4 <= tc.room) {
 				t.Errorf("%d answers in %d bytes: one more fits into %d", len(m.Answer), size, tc.room)
 			}
 			for n, rr := range m.Answer {

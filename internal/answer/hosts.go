@@ -12,8 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// hosts are labels below a service, in order, with the numbers of the instances that they
-// lead to.
+// hosts are labels below a service in order, each with the number of an instance that it leads to.
 type hosts []host
 
 type host struct {
@@ -22,8 +21,8 @@ type host struct {
 }
 
 // hosts returns all hosts of the service.
-func (s *sets) hosts() hosts {
-	return *s.labels.get(&s.building, func() *hosts {
+func (s *serviceRecords) hosts() hosts {
+	return *s.hostLabels.get(&s.building, func() *hosts {
 		all := make(hosts, 0, s.view.Len())
 		n := int32(0)
 		for i := range s.view.Instances {
@@ -42,18 +41,18 @@ func (s *sets) hosts() hosts {
 	})
 }
 
-// at returns those of one label.
-func (h hosts) at(label string) hosts {
+// withLabel returns those of one label.
+func (h hosts) withLabel(label string) hosts {
 	from, _ := slices.BinarySearchFunc(h, label, func(h host, label string) int {
 		return strings.Compare(h.label, label)
 	})
 	n, _ := slices.BinarySearchFunc(h[from:], label, func(h host, label string) int {
-		return cmp.Or(strings.Compare(h.label, label), -1) // the first that comes after it
+		return cmp.Or(strings.Compare(h.label, label), -1) // the first one after it
 	})
 	return h[from : from+n]
 }
 
-// members returns the instances that a host leads to, which is all of one label.
+// members returns the instances of a host; h holds all of one label.
 func (h hosts) members() members {
 	numbers := make([]int32, len(h))
 	for n := range h {
@@ -62,43 +61,43 @@ func (h hosts) members() members {
 	return members{numbers: numbers}
 }
 
-// fewSharers is how many instances share a host whose records are made anew each time: they cost
-// little, and would be many.
-const fewSharers = 4
+// maxUncachedSharers is the number of instances on one host up to which its records are built for
+// each query. That costs little, and caching them would cost much memory.
+const maxUncachedSharers = 4
 
-// host returns the records of one host, which is all of one label; nil for a type that hosts
-// never have.
-func (s *sets) host(h hosts, t *recordType) *set {
+// hostSet returns the RRset of a host, or nil if hosts have no records of the type; h holds all of
+// one label.
+func (s *serviceRecords) hostSet(h hosts, t *recordType) *rrset {
 	if t.host == nil {
 		return nil
 	}
 	if len(h) == 1 && t.single != nil {
-		if lone := loneHost(s.view, s.view.At(int(h[0].number)), t); lone != nil {
-			return lone
+		if single := singleRecordOf(s.view, s.view.At(int(h[0].number)), t); single != nil {
+			return single
 		}
 	}
-	if len(h) > fewSharers && !s.zone.whole {
-		return s.get(h[0].label, t.qtype, func(anywhere bool) gathered { return t.host(s, h, anywhere) })
+	if len(h) > maxUncachedSharers && !s.zone.forTransfer {
+		return s.get(h[0].label, t.qtype, func(randomStart bool) recordSource { return t.host(s, h, randomStart) })
 	}
-	made := new(set)
-	t.host(s, h, false).fill(made)
-	return made
+	set := new(rrset)
+	t.host(s, h, false).fill(set)
+	return set
 }
 
-// loneHost returns the record of a host that is one instance, put together at once; nil where
-// there is not just one of the type.
-func loneHost(view *table.View, i *table.Instance, t *recordType) *set {
-	lone := new(lone)
-	b := t.single(lone.room[:loneData], i)
-	if len(b) == loneData {
+// singleRecordOf returns the RRset of a host that is one instance, or nil unless that has exactly
+// one record of the type.
+func singleRecordOf(view *table.View, i *table.Instance, t *recordType) *rrset {
+	single := new(singleRecord)
+	b := t.single(single.room[:singleRdataAt], i)
+	if len(b) == singleRdataAt {
 		return nil
 	}
-	return lone.finish(b, t.qtype, i.Lease(), view.Leases())
+	return single.finish(b, t.qtype, i.Lease(), view.Leases())
 }
 
-func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool, anywhere bool) *builder {
-	b := s.builder()
-	for i := range s.some(h.members(), anywhere) {
+func (s *serviceRecords) collectHostAddresses(h hosts, family func(netip.Addr) bool, randomStart bool) *builder {
+	b := s.newBuilder()
+	for i := range s.answered(h.members(), randomStart) {
 		for label, addrs := range i.Hosts {
 			if label == h[0].label {
 				b.addFamily(addrs, family, i.Lease().Number())
@@ -111,13 +110,13 @@ func (s *sets) hostAddresses(h hosts, family func(netip.Addr) bool, anywhere boo
 	return &b
 }
 
-// hostServices gathers the SRV records of a host, for those ports that are wanted of each
+// collectHostSRV collects the SRV records of a host, for the ports that selectPorts leaves of each
 // instance.
-func (s *sets) hostServices(h hosts, wanted func([]service.Port) []service.Port, anywhere bool) *srvBuilder {
+func (s *serviceRecords) collectHostSRV(h hosts, selectPorts func([]service.Port) []service.Port, randomStart bool) *srvBuilder {
 	b := s.newSRVBuilder(h.members())
-	for i := range s.some(b.among, anywhere) {
-		b.begin()
-		b.addInstance(h[0].label, i, wanted(i.Ports))
+	for i := range s.answered(b.sharers, randomStart) {
+		b.beginInstance()
+		b.addInstance(h[0].label, i, selectPorts(i.Ports))
 		if b.full() {
 			break
 		}
@@ -125,16 +124,16 @@ func (s *sets) hostServices(h hosts, wanted func([]service.Port) []service.Port,
 	return b
 }
 
-// allPorts is all of some ports.
+// allPorts leaves all ports.
 func allPorts(ports []service.Port) []service.Port { return ports }
 
-// hostTexts gathers the metadata, a TXT record for each instance (RFC 6763, section 6).
-func (s *sets) hostTexts(h hosts, anywhere bool) *builder {
-	b := s.builder()
-	for i := range s.some(h.members(), anywhere) {
-		if data := appendMetadata(nil, i); data != nil {
-			b.begin()
-			b.addData(dns.TypeTXT, data, i.Lease().Number())
+// collectHostTXT collects the metadata, one TXT record per instance (RFC 6763, section 6).
+func (s *serviceRecords) collectHostTXT(h hosts, randomStart bool) *builder {
+	b := s.newBuilder()
+	for i := range s.answered(h.members(), randomStart) {
+		if rdata := appendMetadata(nil, i); rdata != nil {
+			b.beginInstance()
+			b.addRdata(dns.TypeTXT, rdata, i.Lease().Number())
 		}
 		if b.full() {
 			break
@@ -143,23 +142,23 @@ func (s *sets) hostTexts(h hosts, anywhere bool) *builder {
 	return &b
 }
 
-// appendMetadata appends the strings of a TXT record that say an instance's metadata.
-func appendMetadata(data []byte, i *table.Instance) []byte {
+// appendMetadata appends an instance's metadata as the strings of a TXT record.
+func appendMetadata(b []byte, i *table.Instance) []byte {
 	for _, pair := range i.Metadata {
-		data = appendText(data, pair.Key, "=", pair.Value)
+		b = appendText(b, pair.Key, "=", pair.Value)
 	}
-	return data
+	return b
 }
 
-// appendText appends a string of a TXT record (RFC 1035, section 3.3.14), of 255 bytes at the
-// most. Metadata that is longer is not registered.
-func appendText(data []byte, parts ...string) []byte {
-	at := len(data)
-	data = append(data, 0)
+// appendText appends one string of a TXT record (RFC 1035, section 3.3.14), cut to 255 bytes.
+// Longer metadata cannot be registered.
+func appendText(b []byte, parts ...string) []byte {
+	at := len(b)
+	b = append(b, 0)
 	for _, part := range parts {
-		data = append(data, part...)
+		b = append(b, part...)
 	}
-	n := min(len(data)-at-1, 255)
-	data[at] = byte(n)
-	return data[:at+1+n]
+	n := min(len(b)-at-1, 255)
+	b[at] = byte(n)
+	return b[:at+1+n]
 }

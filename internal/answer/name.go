@@ -8,15 +8,15 @@ import (
 	"github.com/coredns-registry/registry/service"
 )
 
-// kind says what a name in a zone stands for.
+// kind says what a name in a zone denotes.
 type kind uint8
 
 const (
-	noName        kind = iota // nothing can have this name
+	noName        kind = iota // no such name can exist
 	apex                      // Z
 	nameServer                // ns.dns.Z
 	version                   // dns-version.Z
-	nonTerminal               // dns.Z, svc.Z, pod.Z, part of a reverse name: only names below it
+	nonTerminal               // dns.Z, svc.Z, pod.Z, part of a reverse name: it has no records
 	namespaceName             // NAMESPACE.svc.Z
 	serviceName               // SERVICE.NAMESPACE.svc.Z
 	hostName                  // HOST.SERVICE.NAMESPACE.svc.Z
@@ -25,17 +25,16 @@ const (
 	reverseName               // the reverse name of a whole address
 )
 
-// parsed is what a name says, whether or not it exists. Which fields are set depends
-// on the kind.
+// parsed is a parsed name, whether or not it exists. The kind decides which fields are set.
 type parsed struct {
 	kind    kind
 	service service.Name
 	label   string     // HOST, or _PORT._PROTOCOL, or _PROTOCOL, as written
-	addr    netip.Addr // also of an apex that is the reverse name of a whole address
+	addr    netip.Addr // also set if the apex is the reverse name of a whole address
 }
 
-// parse takes a name apart. The name is in lower case and fully qualified, and lies in
-// the zone; the zone is "." or begins and ends as "cluster.local." does.
+// parse parses a name. The name is in lower case, fully qualified and in the zone; the zone is "."
+// or is written like "cluster.local.".
 //
 // Labels are counted from the zone outwards:
 //
@@ -45,12 +44,12 @@ type parsed struct {
 //	4     HOST or _PROTOCOL .SERVICE.NAMESPACE.svc
 //	5     _PORT._PROTOCOL.SERVICE.NAMESPACE.svc
 //
-// A dot inside a label arrives escaped, as "\.". Cutting there gives a label with a
-// backslash in it, and no name of ours has one.
+// A dot inside a label arrives escaped, as "\.". Cutting there yields a label with a backslash, and
+// none of our names has one.
 func parse(name, zone string) (p parsed) {
 	rest, ok := below(name, zone)
 	switch {
-	case !ok, !fits(name):
+	case !ok, !fitsMessage(name):
 		return p
 	case rest == "":
 		p.kind = apex
@@ -59,26 +58,27 @@ func parse(name, zone string) (p parsed) {
 	rest, last := cutLast(rest)
 	switch last {
 	case "dns":
-		p.kind = atDNS(rest)
+		p.kind = dnsKind(rest)
 	case "dns-version":
-		p.kind = only(rest, version)
-	case "pod": // the specification's other subtree, which stands here and is empty
-		p.kind = only(rest, nonTerminal)
+		p.kind = leafKind(rest, version)
+	case "pod": // the specification's other subtree, always empty here
+		p.kind = leafKind(rest, nonTerminal)
 	case "svc":
-		p.inServices(rest)
+		p.parseService(rest)
 	}
 	return p
 }
 
-// fits reports whether a name, fully qualified and with nothing escaped in it, has a place in
-// a message (RFC 1035, section 3.1). One that has none does not exist.
-func fits(name string) bool { return len(name) < longestName }
+// fitsMessage reports whether a fully qualified name without escapes fits a message (RFC 1035,
+// section 3.1). A name that does not fit does not exist.
+func fitsMessage(name string) bool { return len(name) < longestName }
 
-// LongestZone is the most bytes that a zone has as text, fully qualified: the longest of the
-// names that each has, hostmaster and dns-version, are below it.
+// LongestZone is the largest length of a zone's name as text, fully qualified: hostmaster and
+// dns-version, the longest of the names that every zone has, must fit below it.
 const LongestZone = longestName - 1 - len("dns-version.")
 
-func atDNS(rest string) kind {
+// dnsKind returns the kind of a name at or below dns.Z.
+func dnsKind(rest string) kind {
 	switch rest {
 	case "":
 		return nonTerminal
@@ -88,15 +88,16 @@ func atDNS(rest string) kind {
 	return noName
 }
 
-// only is for a name that has nothing below it.
-func only(rest string, k kind) kind {
+// leafKind returns k unless the name has further labels: nothing exists below a name of kind k.
+func leafKind(rest string, k kind) kind {
 	if rest != "" {
 		return noName
 	}
 	return k
 }
 
-func (p *parsed) inServices(rest string) {
+// parseService parses what precedes svc.Z.
+func (p *parsed) parseService(rest string) {
 	if rest == "" {
 		p.kind = nonTerminal
 		return
@@ -112,7 +113,7 @@ func (p *parsed) inServices(rest string) {
 	}
 }
 
-// kindOf returns what labels below a service stand for.
+// kindOf returns the kind of the labels below a service.
 func kindOf(labels string) kind {
 	first, second, two := strings.Cut(labels, ".")
 	switch {
@@ -130,8 +131,8 @@ func kindOf(labels string) kind {
 
 func isUnderscored(label string) bool { return label != "" && label[0] == '_' }
 
-// below returns what stands before the zone in a name, without the dot between; false
-// where the name is not in the zone.
+// below returns what precedes the zone in a name, without the dot between; ok is false if the name
+// is not in the zone.
 func below(name, zone string) (string, bool) {
 	if zone == "." {
 		return strings.TrimSuffix(name, "."), true
@@ -141,11 +142,11 @@ func below(name, zone string) (string, bool) {
 		return "", ok
 	}
 	rest, ok = strings.CutSuffix(rest, ".")
-	escapes := len(rest) - len(strings.TrimRight(rest, `\`)) // an even number are backslashes themselves
+	escapes := len(rest) - len(strings.TrimRight(rest, `\`)) // an even number of backslashes escapes no dot
 	return rest, ok && rest != "" && escapes%2 == 0
 }
 
-// cutLast takes the last label off a name that has no dot at its end.
+// cutLast cuts off the last label of a name without a trailing dot.
 func cutLast(name string) (rest, label string) {
 	i := strings.LastIndexByte(name, '.')
 	if i < 0 {
@@ -169,12 +170,11 @@ func IsReverse(zone string) bool {
 	return false
 }
 
-// parseReverse takes a name in a reverse zone apart. Part of a reverse name is a
-// non-terminal whether or not anything is below it: to say that it does not exist
-// would say that nothing below it does (RFC 8020).
+// parseReverse parses a name in a reverse zone. Part of a reverse name is a non-terminal whether or
+// not anything is below it: to deny it would deny every name below it (RFC 8020).
 func parseReverse(name, zone string) (p parsed) {
 	if rest, ok := below(name, zone); ok && (rest == "dns" || rest == "ns.dns") {
-		p.kind = atDNS(strings.TrimSuffix(strings.TrimSuffix(rest, "dns"), "."))
+		p.kind = dnsKind(strings.TrimSuffix(strings.TrimSuffix(rest, "dns"), "."))
 	} else if rest, ok := below(name, reverse4); ok {
 		p.kind, p.addr = parseReverse4(rest)
 	} else if rest, ok := below(name, reverse6); ok {
@@ -228,8 +228,8 @@ func parseReverse6(rest string) (kind, netip.Addr) {
 	return reverseName, netip.AddrFrom16(bytes)
 }
 
-// reverseRange returns the first address whose reverse name is in the zone, and how many
-// leading bits all of them share; false where no address's is.
+// reverseRange returns the addresses whose reverse names are in the zone; ok is false if there are
+// none.
 func reverseRange(zone string) (netip.Prefix, bool) {
 	root, width, size := reverse4, 8, 4
 	if _, ok := below(zone, reverse6); ok {
@@ -246,7 +246,7 @@ func reverseRange(zone string) (netip.Prefix, bool) {
 	if bits > size*8 {
 		return netip.Prefix{}, false
 	}
-	// Fill up to a whole reverse name with zeros: its address is the range's first.
+	// The range begins at the address whose missing labels are all 0.
 	full := strings.Repeat("0.", (size*8-bits)/width) + zone
 	if p := parseReverse(full, root); p.kind == reverseName {
 		return netip.PrefixFrom(p.addr, bits), true
@@ -254,8 +254,8 @@ func reverseRange(zone string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Describe yields what a name in the zone says, by the parts of the names that the
-// package answers for: zone, namespace, service, and host or port and protocol.
+// Describe yields the parts of a name in the zone, as the names of the package consist of them:
+// zone, namespace, service, and host or port and protocol.
 func (z *Zone) Describe(name string) func(yield func(part, value string) bool) {
 	p := z.parse(name)
 	parts := [][2]string{{"zone", z.Origin}, {"namespace", p.service.Namespace}, {"service", p.service.Service}}

@@ -7,78 +7,78 @@ import (
 	"github.com/miekg/dns"
 )
 
-// packed is records in wire form and what there is to know of them, all in one piece: in a
-// large table each piece is one that the processor has to fetch, and the garbage collector
-// to mark. These follow each other in bytes, numbers and places in bytes with 4 bytes each:
+// packed is an RRset in wire form with what belongs to it, in one allocation: in a large table each
+// allocation costs a cache miss and work for the garbage collector. Its parts follow each other in
+// bytes; numbers and offsets into bytes take 4 bytes each:
 //
-//	places    of the records
-//	records   without their owners; behind each that has a target the target's number
-//	glue      the records of the targets' addresses, also without their owners
-//	glueAt    where the addresses of each target begin, and one more place for the end
-//	lendersAt where the list of each record begins, then that of each target, and the end
-//	          of the last; then the lists: numbers of the leases that it depends on
-//	startsAt  the numbers of the records that those of an instance begin with
+//	offsets    of the records
+//	records    their bodies, each followed by the number of its target if it has one
+//	glue       the bodies of the targets' address records
+//	glueAt     the offset of each target's glue, then that of the end
+//	leaseIDsAt the offset of each record's lease list, of each target's, and of the end;
+//	           then the lists: numbers of the leases that the record or target depends on
+//	startsAt   the indexes of the records that are the first of an instance
 //
-// A part that is not there is at 0.
+// The offset of a part that is absent is 0.
 type packed struct {
-	bytes                       []byte
-	n, targets                  int32 // how many records there are, and targets
-	end                         int32 // of the records
-	glueAt, lendersAt, startsAt int32
+	bytes                        []byte
+	numRecords, numTargets       int32
+	recordsEnd                   int32
+	glueAt, leaseIDsAt, startsAt int32
 }
 
 const (
 	numberLen = 4
-	dataAt    = 10 // of a record without its owner, behind the length of its data
+	rdataAt   = 10 // offset of the rdata in a body, after its length
 )
 
-// number returns the i-th of the numbers that begin there.
+// number returns the i-th of the numbers at an offset.
 func (p *packed) number(at int32, i int) int {
 	return int(binary.BigEndian.Uint32(p.bytes[int(at)+i*numberLen:]))
 }
 
-// from returns the records from the n-th to the last.
-func (p *packed) from(n int) []byte { return p.bytes[p.number(0, n):p.end] }
+// record unpacks a record, with an owner.
+func (p *packed) recordsFrom(n int) []byte { return p.bytes[p.number(0, n):p.recordsEnd] }
 
-// next cuts the first record off those that are left; after the last comes the first.
-func (p *packed) next(left []byte) (rest, after []byte) {
+// nextRecord cuts the first record off the remaining ones, and starts again when none remain.
+func (p *packed) nextRecord(left []byte) (body, after []byte) {
 	if len(left) == 0 {
-		left = p.from(0)
+		left = p.recordsFrom(0)
 	}
-	return cut(left)
+	return cutRecord(left)
 }
 
-// cut cuts the first record, which has no owner, off some.
-func cut(b []byte) (rest, after []byte) {
-	n := dataAt + int(binary.BigEndian.Uint16(b[dataAt-2:]))
+// cutRecord cuts the first body off b.
+func cutRecord(b []byte) (body, after []byte) {
+	n := rdataAt + int(binary.BigEndian.Uint16(b[rdataAt-2:]))
 	return b[:n], b[n:]
 }
 
-// cutTarget cuts the number of a target off that stands behind a record.
+// cutTarget cuts the target number off that follows a body.
 func cutTarget(b []byte) (target int, after []byte) {
 	return int(binary.BigEndian.Uint32(b)), b[numberLen:]
 }
 
-// targetOf returns the number of a record's target; false where it has none.
+// targetOf returns the number of a record's target; ok is false if it has none.
 func (p *packed) targetOf(n int) (target int, ok bool) {
-	if p.targets == 0 {
+	if p.numTargets == 0 {
 		return 0, false
 	}
-	_, after := cut(p.from(n))
+	_, after := cutRecord(p.recordsFrom(n))
 	target, _ = cutTarget(after)
 	return target, true
 }
 
-// addresses returns the records of a target's addresses.
+// addresses returns the bodies of a target's address records.
 func (p *packed) addresses(target int) []byte {
 	return p.bytes[p.number(p.glueAt, target):p.number(p.glueAt, target+1)]
 }
 
-// lenders yields the numbers of the leases that the k-th depends on: records first, then
+// leaseIDs yields the leases that the k-th entry depends on. Entries are the records, then the
 // targets.
-func (p *packed) lenders(k int) func(yield func(int) bool) {
+func (p *packed) leaseIDs(k int) func(yield func(int) bool) {
 	return func(yield func(int) bool) {
-		for at, end := p.number(p.lendersAt, k), p.number(p.lendersAt, k+1); at < end; at += numberLen {
+		for at, end := p.number(p.leaseIDsAt, k), p.number(p.leaseIDsAt, k+1); at < end; at += numberLen {
 			if !yield(p.number(int32(at), 0)) {
 				return
 			}
@@ -86,15 +86,15 @@ func (p *packed) lenders(k int) func(yield func(int) bool) {
 	}
 }
 
-// starts returns how many places there are for an answer to begin.
+// starts returns the number of records that an answer may begin with.
 func (p *packed) starts() int {
 	if p.startsAt == 0 {
-		return int(p.n)
+		return int(p.numRecords)
 	}
 	return (len(p.bytes) - int(p.startsAt)) / numberLen
 }
 
-// start returns the i-th of those places.
+// start returns the index of the i-th of them.
 func (p *packed) start(i int) int {
 	if p.startsAt == 0 {
 		return i
@@ -102,31 +102,31 @@ func (p *packed) start(i int) int {
 	return p.number(p.startsAt, i)
 }
 
-// nameAt returns where the name begins that a record without its owner ends with.
-func nameAt(rest []byte) int {
-	if binary.BigEndian.Uint16(rest) == dns.TypeSRV {
-		return dataAt + 6
+// nameAt returns the offset, in a body, of the name that its rdata ends with.
+func nameAt(body []byte) int {
+	if binary.BigEndian.Uint16(body) == dns.TypeSRV {
+		return rdataAt + 6
 	}
-	return dataAt
+	return rdataAt
 }
 
 // record returns a record of the set, owned by owner.
 func (p *packed) record(n int, owner string) dns.RR {
-	rest, _ := cut(p.from(n))
-	return unpack(owner, rest)
+	body, _ := cutRecord(p.recordsFrom(n))
+	return unpack(owner, body)
 }
 
-// appendGlue appends the addresses of a target, which has that name.
+// appendGlue appends the address records of a target, which has that name.
 func (p *packed) appendGlue(rrs []dns.RR, target int, name string) []dns.RR {
 	for left := p.addresses(target); len(left) > 0; {
-		var rest []byte
-		rest, left = cut(left)
-		rrs = append(rrs, unpack(name, rest))
+		var body []byte
+		body, left = cutRecord(left)
+		rrs = append(rrs, unpack(name, body))
 	}
 	return rrs
 }
 
-// targetName returns the name of a record's target; empty where it has none.
+// targetName returns the name of a record's target, or "".
 func targetName(rr dns.RR) string {
 	switch rr := rr.(type) {
 	case *dns.SRV:
@@ -137,28 +137,27 @@ func targetName(rr dns.RR) string {
 	return ""
 }
 
-// unpack returns the record that was packed without its owner. The commonest types are taken
-// apart here, which saves most of what the general way costs: an address is not even copied,
-// since nobody changes one in place.
-func unpack(owner string, rest []byte) dns.RR {
-	hdr, data := header(owner, binary.BigEndian.Uint16(rest)), rest[dataAt:]
+// unpack unpacks a body. The most frequent types skip the general decoder, which costs far more.
+// The address is not copied: nobody changes one in place.
+func unpack(owner string, body []byte) dns.RR {
+	hdr, rdata := header(owner, binary.BigEndian.Uint16(body)), body[rdataAt:]
 	switch hdr.Rrtype {
 	case dns.TypeA:
-		return &dns.A{Hdr: hdr, A: data[:4:4]}
+		return &dns.A{Hdr: hdr, A: rdata[:4:4]}
 	case dns.TypeAAAA:
-		return &dns.AAAA{Hdr: hdr, AAAA: data[:16:16]}
+		return &dns.AAAA{Hdr: hdr, AAAA: rdata[:16:16]}
 	case dns.TypeSRV:
 		srv := &dns.SRV{
 			Hdr:      hdr,
-			Priority: binary.BigEndian.Uint16(data),
-			Weight:   binary.BigEndian.Uint16(data[2:]),
-			Port:     binary.BigEndian.Uint16(data[4:]),
+			Priority: binary.BigEndian.Uint16(rdata),
+			Weight:   binary.BigEndian.Uint16(rdata[2:]),
+			Port:     binary.BigEndian.Uint16(rdata[4:]),
 		}
-		srv.Target, _, _ = dns.UnpackDomainName(data, 6) // it was packed by the same library
+		srv.Target, _, _ = dns.UnpackDomainName(rdata, 6) // cannot fail: packed by the same library
 		return srv
 	}
-	rr, _, err := dns.UnpackRR(append([]byte{0}, rest...), 0)
-	if err != nil { // as above
+	rr, _, err := dns.UnpackRR(append([]byte{0}, body...), 0)
+	if err != nil { // likewise
 		return &dns.RFC3597{Hdr: hdr}
 	}
 	rr.Header().Name = owner
@@ -166,33 +165,33 @@ func unpack(owner string, rest []byte) dns.RR {
 	return rr
 }
 
-// newRest packs a record of the Internet without its owner, and with a TTL of 0.
-func newRest(qtype uint16, data ...[]byte) []byte {
-	n := dataAt
-	for _, part := range data {
+// newBody packs a record without its owner, of class IN and with a TTL of 0.
+func newBody(qtype uint16, rdata ...[]byte) []byte {
+	n := rdataAt
+	for _, part := range rdata {
 		n += len(part)
 	}
-	b := make([]byte, dataAt, n)
-	for _, part := range data {
+	b := make([]byte, rdataAt, n)
+	for _, part := range rdata {
 		b = append(b, part...)
 	}
-	putFixed(b, qtype)
+	putBodyHeader(b, qtype)
 	return b
 }
 
-// putFixed writes what stands before the data of a record that has no owner.
-func putFixed(rest []byte, qtype uint16) {
-	binary.BigEndian.PutUint16(rest, qtype)
-	binary.BigEndian.PutUint16(rest[2:], dns.ClassINET)
-	binary.BigEndian.PutUint32(rest[ttlAt:], 0)
-	binary.BigEndian.PutUint16(rest[dataAt-2:], uint16(len(rest)-dataAt))
+// putBodyHeader writes what precedes the rdata in a body.
+func putBodyHeader(body []byte, qtype uint16) {
+	binary.BigEndian.PutUint16(body, qtype)
+	binary.BigEndian.PutUint16(body[2:], dns.ClassINET)
+	binary.BigEndian.PutUint32(body[ttlAt:], 0)
+	binary.BigEndian.PutUint16(body[rdataAt-2:], uint16(len(body)-rdataAt))
 }
 
-// longestName is the most bytes that a name takes in a message (RFC 1035, section 3.1).
+// longestName is the largest size of a name in a message (RFC 1035, section 3.1).
 const longestName = 255
 
-// packName returns a name, fully qualified, as it stands in a message that is not compressed;
-// false where it has no place in one.
+// packName returns a fully qualified name in wire form, uncompressed; ok is false if it is too
+// long.
 func packName(name string) (wire []byte, ok bool) {
 	b := make([]byte, longestName+1)
 	end, err := dns.PackDomainName(name, b, 0, nil, false)
@@ -202,8 +201,8 @@ func packName(name string) (wire []byte, ok bool) {
 	return slices.Clone(b[:end]), true
 }
 
-// packBelow returns the name of some labels, in which nothing is escaped, below a name; false
-// where it has no place in a message.
+// packBelow returns the name of some labels below a name; ok is false if it is too long. The labels
+// hold no escapes.
 func packBelow(name []byte, labels ...string) (wire []byte, ok bool) {
 	n := len(name)
 	for _, label := range labels {

@@ -10,64 +10,64 @@ import (
 	"github.com/miekg/dns"
 )
 
-// smallest is the least that a record takes in a message, in bytes: a compressed owner
-// and the fixed part (RFC 1035, sections 4.1.3 and 4.1.4).
-const smallest = 2 + 10
+// minRecordBytes is the least size of a record in a message: a compressed owner and the fixed part
+// (RFC 1035, sections 4.1.3 and 4.1.4).
+const minRecordBytes = 2 + 10
 
-// transit is how long an answer may take to reach who asked. A TTL is that much
-// shorter than the lease, so that also there it does not pass the lease's end.
+// transit is the longest time that an answer is assumed to travel. A TTL is shorter than the lease
+// by that much, so that it does not outlast the lease at the client either.
 const transit = 100 * time.Millisecond
 
-// Reply is an answer on its way into a message. It belongs to one query.
+// Reply appends answers to a message. It belongs to one query.
 type Reply struct {
 	Msg  *dns.Msg
-	Room int    // bytes that the message may take, without the OPT record
-	TTL  uint32 // of records that no lease shortens, in seconds
+	Room int    // most bytes of the message without its OPT record
+	TTL  uint32 // in seconds, unless a lease ends earlier
 	Now  lease.Time
 
-	FitLater bool // whoever else adds to the message has it fit when it is complete
+	FitLater bool // a later writer makes the complete message fit
 
-	parts []part
-	store [2]part // most replies have no more
+	parts      []part
+	firstParts [2]part // room for parts; most replies need no more
 }
 
-// part says which records of a set stand in the answer section, from where on.
+// part is the records of one RRset in the answer section, from start on.
 type part struct {
-	set  *set
-	of   choice
-	from int
+	set    *rrset
+	choice choice
+	start  int
 }
 
-// Add appends the records of an answer, owned by owner, and the addresses of their targets.
+// Add appends the records of an answer, with their owner, and the addresses of their targets.
 func (r *Reply) Add(owner string, a Answer) {
 	if a.set == nil {
 		return
 	}
-	r.add(owner, a.set, a.set.choose(r.Room/smallest+1)) // one more than can fit, so that it shows
+	r.add(owner, a.set, a.set.choose(r.Room/minRecordBytes+1)) // one more than fits, so that TC is set
 }
 
-// add appends the chosen records of a set.
-func (r *Reply) add(owner string, set *set, of choice) {
+// add appends the chosen records of an RRset.
+func (r *Reply) add(owner string, set *rrset, c choice) {
 	if r.parts == nil {
-		r.parts = r.store[:0]
+		r.parts = r.firstParts[:0]
 	}
-	r.parts = append(r.parts, part{set, of, len(r.Msg.Answer)})
+	r.parts = append(r.parts, part{set, c, len(r.Msg.Answer)})
 
-	r.Msg.Answer = slices.Grow(r.Msg.Answer, of.n)
-	if set.targets > 0 {
-		r.Msg.Extra = slices.Grow(r.Msg.Extra, of.n)
+	r.Msg.Answer = slices.Grow(r.Msg.Answer, c.n)
+	if set.numTargets > 0 {
+		r.Msg.Extra = slices.Grow(r.Msg.Extra, c.n)
 	}
 	var seen bitset
-	for n := range set.chosen(of) {
+	for n := range set.chosen(c) {
 		rr := set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
-		if target, ok := set.targetOf(n); ok && seen.add(target, int(set.targets)) {
+		if target, ok := set.targetOf(n); ok && seen.add(target, int(set.numTargets)) {
 			r.Msg.Extra = set.appendGlue(r.Msg.Extra, target, targetName(rr))
 		}
 	}
 }
 
-// Finish makes the reply fit, see [Fit], and stamps its records with their TTL.
+// Finish makes the reply fit, see [Fit], and sets the TTL of its records.
 func (r *Reply) Finish() {
 	if !r.FitLater {
 		Fit(r.Msg, r.Room)
@@ -75,7 +75,7 @@ func (r *Reply) Finish() {
 	r.stamp()
 }
 
-// stamp gives the records of the sets their TTL; what others added keeps its own.
+// stamp sets the TTL of the records of this zone. Records that others added keep theirs.
 func (r *Reply) stamp() {
 	ttl := r.ttl()
 	for _, p := range r.parts {
@@ -88,32 +88,32 @@ func (r *Reply) stamp() {
 	}
 }
 
-// in returns those of the part's records that are left in the answer section.
+// in returns the records of the part that are still in the answer section.
 func (p part) in(answer []dns.RR) []dns.RR {
-	from := min(p.from, len(answer))
-	return answer[from:min(p.from+p.of.n, len(answer))]
+	from := min(p.start, len(answer))
+	return answer[from:min(p.start+p.choice.n, len(answer))]
 }
 
-// ttl returns what all the records get: nobody may keep one past the end of a lease
-// that the reply depends on.
+// ttl returns the TTL of all records: no cache may keep one past the end of a lease that the reply
+// depends on.
 func (r *Reply) ttl() uint32 {
 	earliest := lease.Time(math.MaxInt64)
 	for _, p := range r.parts {
-		p.of.n = len(p.in(r.Msg.Answer))
-		earliest = min(earliest, p.set.ends(p.of, enough(r.TTL, r.Now)))
+		p.choice.n = len(p.in(r.Msg.Answer))
+		earliest = min(earliest, p.set.earliestEnd(p.choice, fullTTLDeadline(r.TTL, r.Now)))
 	}
-	return ttlUntil(earliest, r.TTL, r.Now)
+	return ttlFor(earliest, r.TTL, r.Now)
 }
 
-// enough is when a lease must end, or later, for records to get the TTL whole.
-func enough(ttl uint32, now lease.Time) lease.Time {
+// fullTTLDeadline returns the earliest end of a lease that leaves records their full TTL.
+func fullTTLDeadline(ttl uint32, now lease.Time) lease.Time {
 	return now.Add(time.Duration(ttl)*time.Second + transit)
 }
 
-// ttlUntil returns the TTL of records that depend on leases of which the first ends then.
-func ttlUntil(earliest lease.Time, ttl uint32, now lease.Time) uint32 {
+// ttlFor returns the TTL of records whose earliest lease ends then.
+func ttlFor(earliest lease.Time, ttl uint32, now lease.Time) uint32 {
 	switch {
-	case earliest >= enough(ttl, now):
+	case earliest >= fullTTLDeadline(ttl, now):
 		return ttl
 	case earliest < now:
 		return 0
@@ -121,14 +121,13 @@ func ttlUntil(earliest lease.Time, ttl uint32, now lease.Time) uint32 {
 	return uint32(max(earliest.Sub(now)-transit, 0) / time.Second)
 }
 
-// bitset remembers small numbers; up to 256 of them without allocating.
+// bitset is a set of small numbers. Up to 256 of them need no allocation.
 type bitset struct {
 	small [4]uint64
 	large []uint64
 }
 
-// add reports whether n, one of the numbers below size, was not yet in the set, and
-// adds it.
+// add adds n, which is below size, and reports whether it was not in the set before.
 func (b *bitset) add(n, size int) bool {
 	words := b.small[:]
 	if size > 64*len(words) {

@@ -11,12 +11,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// lookupReverse answers for the reverse name of an address: each instance that is
-// answered and each service by its cluster IP.
+// lookupReverse answers for the reverse name of an address: with each answered instance there, and
+// each service with that cluster IP.
 func (z *Zone) lookupReverse(s *table.Snapshot, addr netip.Addr, qtype uint16) Answer {
-	all := z.pointers(s, addr)
+	all := z.ptrSet(s, addr)
 	switch {
-	case all.n == 0:
+	case all.numRecords == 0:
 		return Answer{}
 	case qtype != dns.TypePTR:
 		return found(nil)
@@ -24,34 +24,35 @@ func (z *Zone) lookupReverse(s *table.Snapshot, addr netip.Addr, qtype uint16) A
 	return found(all)
 }
 
-// pointers returns the PTR records of an address. Those of an address that one instance has are
-// made anew each time: a table has many. The others are kept with those who share the address.
-func (z *Zone) pointers(s *table.Snapshot, addr netip.Addr) *set {
+// ptrSet returns the PTR records of an address. If one instance alone has the address, they are
+// built for each query, since a table has many such addresses; otherwise they are cached with the
+// address.
+func (z *Zone) ptrSet(s *table.Snapshot, addr netip.Addr) *rrset {
 	if host, ok := s.SoleHost(addr); ok {
-		return z.pointer(host, addr)
+		return z.singlePTR(host, addr)
 	}
 	kept, shared := s.PreparedAt(addr, z.key, func() *table.Preparation {
-		p := new(pointers)
+		p := new(sharedPTR)
 		p.Value = p
 		return &p.Preparation
 	})
 	if !shared {
-		return &set{}
+		return &rrset{}
 	}
-	return kept.(*pointers).get("", dns.TypePTR, func(anywhere bool) gathered { return z.gatherPointers(s, addr, anywhere) })
+	return kept.(*sharedPTR).get("", dns.TypePTR, func(randomStart bool) recordSource { return z.collectPTR(s, addr, randomStart) })
 }
 
-// pointers are the PTR records of an address that several share.
-type pointers struct {
+// sharedPTR caches the PTR records of an address that several share.
+type sharedPTR struct {
 	table.Preparation
-	shelf
+	rrsetCache
 }
 
-func (z *Zone) gatherPointers(s *table.Snapshot, addr netip.Addr, anywhere bool) *builder {
-	b := builder{most: z.most, whole: z.whole, leases: s.Leases()}
+func (z *Zone) collectPTR(s *table.Snapshot, addr netip.Addr, randomStart bool) *builder {
+	b := builder{maxRecords: z.maxRecords, forTransfer: z.forTransfer, wheel: s.Leases()}
 	from := 0
-	if anywhere {
-		from = anyOf(s.Sharers(addr), func(k int) bool {
+	if randomStart {
+		from = pickRandom(s.Sharers(addr), func(k int) bool {
 			for holder := range s.HoldersFrom(addr, k) {
 				return holder.Instance == nil || s.Answers(holder.Instance)
 			}
@@ -59,7 +60,7 @@ func (z *Zone) gatherPointers(s *table.Snapshot, addr netip.Addr, anywhere bool)
 		})
 	}
 	for holder := range s.HoldersFrom(addr, from) {
-		z.addPointer(&b, s, holder, addr)
+		z.addPTR(&b, s, holder, addr)
 		if b.full() {
 			break
 		}
@@ -67,37 +68,37 @@ func (z *Zone) gatherPointers(s *table.Snapshot, addr netip.Addr, anywhere bool)
 	return &b
 }
 
-// pointer returns the record that leads from an address to the instance that alone has it.
-func (z *Zone) pointer(to table.Host, addr netip.Addr) *set {
+// singlePTR returns the PTR record of an address that one instance alone has.
+func (z *Zone) singlePTR(to table.Host, addr netip.Addr) *rrset {
 	if !to.Answers() {
-		return &set{}
+		return &rrset{}
 	}
-	lone := new(lone)
-	b := append(lone.room[:loneData], 0)
+	single := new(singleRecord)
+	b := append(single.room[:singleRdataAt], 0)
 	b = appendHostLabel(b, to.Hostname, addr)
-	b[loneData] = byte(len(b) - loneData - 1)
-	b, ok := appendBelow(b, z.pointed, to.Service.Name.Service, to.Service.Namespace)
-	if !ok || len(b)-loneData > longestName {
-		return &set{}
+	b[singleRdataAt] = byte(len(b) - singleRdataAt - 1)
+	b, ok := appendBelow(b, z.ptrSuffix, to.Service.Name.Service, to.Service.Namespace)
+	if !ok || len(b)-singleRdataAt > longestName {
+		return &rrset{}
 	}
-	return lone.finish(b, dns.TypePTR, to.Lease, to.Service.Leases())
+	return single.finish(b, dns.TypePTR, to.Lease, to.Service.Leases())
 }
 
-// addPointer adds the record that leads from an address to an instance, or where that is
-// nil, to a service by its cluster IP. It is left out where the name is too long for a message.
-func (z *Zone) addPointer(b *builder, s *table.Snapshot, to table.Holder, addr netip.Addr) {
-	lender := static
+// addPTR adds the PTR record that leads to an instance or, if that is nil, to a service with the
+// address as its cluster IP. It adds none if the name is too long for a message.
+func (z *Zone) addPTR(b *builder, s *table.Snapshot, to table.Holder, addr netip.Addr) {
+	leaseID := noLease
 	labels := []string{to.Service.Service, to.Service.Namespace}
 	if i := to.Instance; i != nil {
 		if !s.Answers(i) {
 			return
 		}
 		labels = slices.Insert(labels, 0, string(appendHostLabel(nil, i.Hostname, addr)))
-		lender = i.Lease().Number()
+		leaseID = i.Lease().Number()
 	}
-	b.begin()
-	if target, ok := packBelow(z.pointed, labels...); ok {
-		b.addData(dns.TypePTR, target, lender)
+	b.beginInstance()
+	if target, ok := packBelow(z.ptrSuffix, labels...); ok {
+		b.addRdata(dns.TypePTR, target, leaseID)
 	}
 }
 

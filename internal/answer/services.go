@@ -17,99 +17,99 @@ func (z *Zone) lookupService(view *table.View, p parsed, qtype uint16) Answer {
 	if view.Type() == service.ExternalName {
 		return z.lookupExternal(view, p.kind, qtype)
 	}
-	s := z.setsOf(view)
+	s := z.recordsOf(view)
 	switch p.kind {
 	case serviceName:
-		return found(s.own(typeOf(qtype)))
+		return found(s.serviceSet(typeOf(qtype)))
 	case portName:
-		return s.port(p.label, typeOf(qtype))
+		return s.lookupPort(p.label, typeOf(qtype))
 	case hostName:
-		if h := s.hosts().at(p.label); len(h) > 0 {
-			return found(s.host(h, typeOf(qtype)))
+		if h := s.hosts().withLabel(p.label); len(h) > 0 {
+			return found(s.hostSet(h, typeOf(qtype)))
 		}
 	case protocolName:
-		if s.ports().speak(p.label) {
+		if s.ports().hasProtocol(p.label) {
 			return found(nil)
 		}
 	}
 	return Answer{}
 }
 
-// lookupExternal answers for a service that is another name. Nothing is below it.
+// lookupExternal answers for an external name. No name exists below it.
 func (z *Zone) lookupExternal(view *table.View, k kind, qtype uint16) Answer {
 	if k != serviceName {
 		return Answer{}
 	}
 	switch qtype {
 	case dns.TypeCNAME:
-		return found(alias(view))
+		return found(cnameSet(view))
 	case dns.TypeA, dns.TypeAAAA:
-		a := found(alias(view))
+		a := found(cnameSet(view))
 		a.Outcome, a.Target = Alias, dns.CanonicalName(view.Definition.ExternalName)
 		return a
 	}
 	return found(nil)
 }
 
-// alias returns the record of a service that is another name.
-func alias(view *table.View) *set {
+// cnameSet returns the CNAME record of an external name.
+func cnameSet(view *table.View) *rrset {
 	var b builder
 	if target, ok := packName(dns.CanonicalName(view.Definition.ExternalName)); ok {
-		b.addData(dns.TypeCNAME, target, static)
+		b.addRdata(dns.TypeCNAME, target, noLease)
 	}
 	return b.set()
 }
 
-// sets are the records of one service in one zone, each kind prepared when first asked. What
-// is mostly asked stands in one piece: in a large table each other one has to be waited for.
-type sets struct {
+// serviceRecords are the records of one service in one zone, each RRset prepared when it is first
+// asked for. What most queries need is in one allocation: each further one costs a cache miss.
+type serviceRecords struct {
 	table.Preparation
 	zone *Zone
 	view *table.View
 
-	shelf  // of the service itself, of its ports, and of hosts that many share
-	named  lazy[ports]
-	labels lazy[hosts]
+	rrsetCache // at the service itself, its ports, and hosts that many instances share
+	namedPorts lazy[ports]
+	hostLabels lazy[hosts]
 }
 
-// lazy is a value that is made by the first who asks. The others wait.
+// lazy is a value that is built on first use, by one goroutine while others wait.
 type lazy[T any] struct{ value atomic.Pointer[T] }
 
-func (l *lazy[T]) get(making *sync.Mutex, make func() *T) *T {
+func (l *lazy[T]) get(mu *sync.Mutex, build func() *T) *T {
 	if v := l.value.Load(); v != nil {
 		return v
 	}
-	making.Lock()
-	defer making.Unlock()
+	mu.Lock()
+	defer mu.Unlock()
 	if l.value.Load() == nil {
-		l.value.Store(make())
+		l.value.Store(build())
 	}
 	return l.value.Load()
 }
 
-// setsOf returns the sets of a service, which are kept with its view.
-func (z *Zone) setsOf(view *table.View) *sets {
+// recordsOf returns the records of a service, which are kept with its view.
+func (z *Zone) recordsOf(view *table.View) *serviceRecords {
 	return view.Prepared(z.key, func() *table.Preparation {
-		s := &sets{zone: z, view: view}
+		s := &serviceRecords{zone: z, view: view}
 		s.Value = s
 		return &s.Preparation
-	}).(*sets)
+	}).(*serviceRecords)
 }
 
-// builder returns one for records of the service.
-func (s *sets) builder() builder {
-	return builder{most: s.zone.most, whole: s.zone.whole, leases: s.view.Leases()}
+// newBuilder returns a builder for records of the service.
+func (s *serviceRecords) newBuilder() builder {
+	return builder{maxRecords: s.zone.maxRecords, forTransfer: s.zone.forTransfer, wheel: s.view.Leases()}
 }
 
-// members are some instances of a service by their numbers, or all of them, or none.
+// members are some instances of a service by their numbers, or all of them. The zero value has
+// none.
 type members struct {
 	numbers []int32
 	all     bool
 }
 
-// some yields those of the members that are answered, from the first on or from one picked by
-// chance.
-func (s *sets) some(m members, anywhere bool) func(yield func(*table.Instance) bool) {
+// answered yields the members that are answered, from the first or a random one on.
+func (s *serviceRecords) answered(m members, randomStart bool) func(yield func(*table.Instance) bool) {
 	return func(yield func(*table.Instance) bool) {
 		n := len(m.numbers)
 		if m.all {
@@ -122,8 +122,8 @@ func (s *sets) some(m members, anywhere bool) func(yield func(*table.Instance) b
 			return s.view.At(int(m.numbers[k]))
 		}
 		from := 0
-		if anywhere {
-			from = anyOf(n, func(k int) bool { return s.view.Answers(at(k)) })
+		if randomStart {
+			from = pickRandom(n, func(k int) bool { return s.view.Answers(at(k)) })
 		}
 		for k := range n {
 			if i := at((from + k) % n); s.view.Answers(i) && !yield(i) {
@@ -133,33 +133,34 @@ func (s *sets) some(m members, anywhere bool) func(yield func(*table.Instance) b
 	}
 }
 
-// anyOf picks one of n by chance, of those that will do. Where hardly one does it may pick another.
-func anyOf(n int, do func(k int) bool) int {
+// pickRandom picks a random suitable one of n. If hardly any is suitable, it may pick another.
+func pickRandom(n int, suitable func(k int) bool) int {
 	for range min(100*n, 100) {
-		if k := rand.IntN(n); do(k) {
+		if k := rand.IntN(n); suitable(k) {
 			return k
 		}
 	}
 	return 0
 }
 
-// own returns the set of the service's own name; nil for a type it never has.
-func (s *sets) own(t *recordType) *set {
+// serviceSet returns the RRset at the service's own name, or nil if services have no records of the
+// type.
+func (s *serviceRecords) serviceSet(t *recordType) *rrset {
 	if t.service == nil {
 		return nil
 	}
-	return s.get("", t.qtype, func(anywhere bool) gathered { return t.service(s, anywhere) })
+	return s.get("", t.qtype, func(randomStart bool) recordSource { return t.service(s, randomStart) })
 }
 
-func (s *sets) addresses(family func(netip.Addr) bool, anywhere bool) *builder {
-	b := s.builder()
+func (s *serviceRecords) collectAddresses(family func(netip.Addr) bool, randomStart bool) *builder {
+	b := s.newBuilder()
 	if s.view.Type() == service.ClusterIP {
 		for _, addr := range s.view.Definition.ClusterIPs {
-			b.addFamily([]netip.Addr{addr}, family, static)
+			b.addFamily([]netip.Addr{addr}, family, noLease)
 		}
 		return &b
 	}
-	for i := range s.some(members{all: true}, anywhere) {
+	for i := range s.answered(members{all: true}, randomStart) {
 		b.addFamily(i.Addresses, family, i.Lease().Number())
 		if b.full() {
 			break
@@ -168,17 +169,17 @@ func (s *sets) addresses(family func(netip.Addr) bool, anywhere bool) *builder {
 	return &b
 }
 
-// services gathers an SRV record for each port and target.
-func (s *sets) services(anywhere bool) *srvBuilder {
+// collectSRV collects an SRV record for each port and target.
+func (s *serviceRecords) collectSRV(randomStart bool) *srvBuilder {
 	if s.view.Type() == service.ClusterIP {
 		b := s.newSRVBuilder(members{})
 		b.addService(s.view.Definition.Ports)
 		return b
 	}
 	b := s.newSRVBuilder(members{all: true})
-	b.whole = false
-	for i := range s.some(b.among, anywhere) {
-		b.begin()
+	b.forTransfer = false
+	for i := range s.answered(b.sharers, randomStart) {
+		b.beginInstance()
 		for label := range i.Hosts {
 			b.addInstance(label, i, i.Ports)
 			if b.full() {
@@ -189,8 +190,9 @@ func (s *sets) services(anywhere bool) *srvBuilder {
 	return b
 }
 
-// fullName returns the full name of a label below the service, or of the service itself.
-func (s *sets) fullName(label string) string {
+// fullName returns the full name of a label below the service, or of the service itself if label is
+// empty.
+func (s *serviceRecords) fullName(label string) string {
 	name := s.view.Name
 	if label == "" {
 		return name.Service + "." + name.Namespace + s.zone.suffix

@@ -11,36 +11,36 @@ import (
 	"github.com/miekg/dns"
 )
 
-// srvBuilder gathers SRV records of a service. Those that set no weight share 100 among the
-// records of an answer, so it is known only at the end.
+// srvBuilder collects SRV records of a service. Records without a weight of their own share 100
+// among the records of an answer, so their weight is known only at the end.
 //
-// A record depends on the leases of its target alone, on which are all instances that it stands
+// A record depends on the leases of its target, which include those of all instances that it stands
 // for.
 type srvBuilder struct {
 	builder
-	sets    *sets
-	among   members            // who may share the hosts that are pointed to
-	targets map[string]*target // what records point to, by label; the service itself has none
-	places  map[place]int      // of the records
-	shares  [][]byte           // records without a weight
-	of      int                // records of the set that these are a part of, where it has more
+	service    *serviceRecords
+	sharers    members            // all instances that may share a target
+	targets    map[string]*target // by label; empty for the service itself
+	positions  map[srvKey]int     // index of each record
+	unweighted [][]byte           // bodies of the records without a weight
+	total      int                // number of records at the name, if these are only a part
 }
 
-// place tells the records of a set apart.
-type place struct {
+// srvKey identifies a record within an RRset.
+type srvKey struct {
 	target *target
 	port   uint16
 }
 
-// newSRVBuilder returns a builder of records at the hosts of some instances. They are all that
-// share a host, if any of them is.
-func (s *sets) newSRVBuilder(among members) *srvBuilder {
+// newSRVBuilder returns a builder of records at the hosts of some instances. The sharers include
+// every instance that shares one of these hosts.
+func (s *serviceRecords) newSRVBuilder(sharers members) *srvBuilder {
 	return &srvBuilder{
-		builder: s.builder(),
-		sets:    s,
-		among:   among,
-		targets: make(map[string]*target),
-		places:  make(map[place]int),
+		builder:   s.newBuilder(),
+		service:   s,
+		sharers:   sharers,
+		targets:   make(map[string]*target),
+		positions: make(map[srvKey]int),
 	}
 }
 
@@ -51,38 +51,38 @@ func (b *srvBuilder) addInstance(label string, i *table.Instance, ports []servic
 	}
 	if t := b.target(label); t != nil {
 		if l := i.Lease(); l != nil {
-			t.lenders = append(t.lenders, l.Number())
+			t.leaseIDs = append(t.leaseIDs, l.Number())
 		}
 		if len(t.ports) == len(ports) && &t.ports[0] == &ports[0] {
-			b.start(t.first) // instances that say the same share their lists
+			b.markStart(t.firstRecord) // equal instances share their lists
 			return
 		}
 		for n, p := range ports {
 			at := b.addPort(t, p, i.Priority, i.Weight)
 			if n == 0 {
-				t.first = at
+				t.firstRecord = at
 			}
 		}
 		t.ports = ports
 	}
 }
 
-// addService adds the records of some ports of a service that has cluster IPs: its own
-// name is the target.
+// addService adds the records of some ports of a service with cluster IPs, whose own name is the
+// target.
 func (b *srvBuilder) addService(ports []service.Port) {
 	if t := b.target(""); t != nil {
 		for _, p := range ports {
-			b.begin()
+			b.beginInstance()
 			b.addPort(t, p, 0, nil)
 		}
 	}
 }
 
-// target returns what a label leads to; nil where the name is longer than a message can hold.
+// target returns the target at a label, or nil if its name is too long for a message.
 func (b *srvBuilder) target(label string) *target {
 	t, known := b.targets[label]
 	if !known {
-		if name, ok := b.sets.target(label); ok {
+		if name, ok := b.service.targetName(label); ok {
 			t = &target{name: name}
 		}
 		b.targets[label] = t
@@ -90,58 +90,58 @@ func (b *srvBuilder) target(label string) *target {
 	return t
 }
 
-// target returns the name of a target; false where it has no place in a message.
-func (s *sets) target(label string) (name []byte, ok bool) {
+// targetName returns the name of a target; ok is false if it is too long for a message.
+func (s *serviceRecords) targetName(label string) (name []byte, ok bool) {
 	if label == "" {
-		return packBelow(s.zone.services, s.view.Service, s.view.Namespace)
+		return packBelow(s.zone.wireSuffix, s.view.Service, s.view.Namespace)
 	}
-	return packBelow(s.zone.services, label, s.view.Service, s.view.Namespace)
+	return packBelow(s.zone.wireSuffix, label, s.view.Service, s.view.Namespace)
 }
 
-// addPort adds the record of a port at a target, unless it is there, and returns its place.
+// addPort adds the record of a port at a target, unless it exists, and returns its index.
 func (b *srvBuilder) addPort(t *target, p service.Port, priority uint16, weight *uint16) (at int) {
-	at, known := b.places[place{t, p.Number}]
+	at, known := b.positions[srvKey{t, p.Number}]
 	if !known {
 		var fixed [6]byte
 		binary.BigEndian.PutUint16(fixed[:], priority)
 		binary.BigEndian.PutUint16(fixed[4:], p.Number)
-		rest := newRest(dns.TypeSRV, fixed[:], t.name)
+		body := newBody(dns.TypeSRV, fixed[:], t.name)
 		if weight == nil {
-			b.shares = append(b.shares, rest)
+			b.unweighted = append(b.unweighted, body)
 		} else {
-			setWeight(rest, *weight)
+			setWeight(body, *weight)
 		}
-		at = b.add(record{rest: rest, target: t})
-		b.places[place{t, p.Number}] = at
+		at = b.add(record{body: body, target: t})
+		b.positions[srvKey{t, p.Number}] = at
 	}
-	b.start(at)
+	b.markStart(at)
 	return at
 }
 
-func setWeight(rest []byte, weight uint16) { binary.BigEndian.PutUint16(rest[dataAt+2:], weight) }
+func setWeight(body []byte, weight uint16) { binary.BigEndian.PutUint16(body[rdataAt+2:], weight) }
 
-func (b *srvBuilder) set() *set {
-	s := new(set)
+func (b *srvBuilder) set() *rrset {
+	s := new(rrset)
 	b.fill(s)
 	return s
 }
 
-func (b *srvBuilder) fill(s *set) {
-	n := max(len(b.records), b.of)
-	if b.most > 0 {
-		n = min(n, b.most)
+func (b *srvBuilder) fill(s *rrset) {
+	n := max(len(b.records), b.total)
+	if b.maxRecords > 0 {
+		n = min(n, b.maxRecords)
 	}
-	for _, rest := range b.shares {
-		setWeight(rest, uint16(max(100/max(n, 1), 1)))
+	for _, body := range b.unweighted {
+		setWeight(body, uint16(max(100/max(n, 1), 1)))
 	}
-	b.lead()
+	b.addGlue()
 	b.builder.fill(s)
 }
 
-// lead gives each target all the addresses that it leads to, as far as there is a message that
-// holds them beside the answers. Answers say them all or none: see [Reply.Finish].
-func (b *srvBuilder) lead() {
-	all := b.most == 0 || len(b.records) <= b.most // stand in one answer
+// addGlue gives each target all its addresses, if a message can hold them beside the answers: a
+// reply carries all of them or none, see [Reply.Finish].
+func (b *srvBuilder) addGlue() {
+	all := b.maxRecords == 0 || len(b.records) <= b.maxRecords // whether one answer holds all records
 	if b.full() && all || len(b.records) == 0 {
 		return
 	}
@@ -156,29 +156,29 @@ func (b *srvBuilder) lead() {
 		if addresses == nil {
 			addresses = new(builder)
 			glue[t] = addresses
-			t.lenders = t.lenders[:0]
+			t.leaseIDs = t.leaseIDs[:0]
 		}
 		if l != nil {
-			t.lenders = append(t.lenders, l.Number())
+			t.leaseIDs = append(t.leaseIDs, l.Number())
 		}
-		if b.whole || addresses.full() || all && room < 0 {
-			return // nobody could be sent more
+		if b.forTransfer || addresses.full() || all && room < 0 {
+			return // no client could receive more
 		}
 		before := addresses.bytes
 		for _, addr := range addrs {
-			addresses.addAddress(addr, static)
+			addresses.addAddress(addr, noLease)
 		}
 		room -= addresses.bytes - before
 	}
-	if def := b.sets.view.Definition; def != nil && def.Type == service.ClusterIP {
+	if def := b.service.view.Definition; def != nil && def.Type == service.ClusterIP {
 		add("", def.ClusterIPs, nil)
 	}
-	for i := range b.sets.some(b.among, false) {
+	for i := range b.service.answered(b.sharers, false) {
 		for label, addrs := range i.Hosts {
 			add(label, addrs, i.Lease())
 		}
 	}
-	if b.whole || all && room < 0 {
+	if b.forTransfer || all && room < 0 {
 		return
 	}
 	for t, addresses := range glue {

@@ -12,24 +12,24 @@ import (
 	"github.com/miekg/dns"
 )
 
-// All yields every record of the zone but its SOA, as a transfer sends them: some of a name and
-// a type at a time, in all at most so many of those, or all if most is 0. Which ones the serial
-// says. Nothing of it is kept.
-func (z *Zone) All(v *table.Version, ttl uint32, now lease.Time, most int) func(yield func([]dns.RR) bool) {
+// All yields every record of the zone but its SOA, as a zone transfer sends them, some records of
+// one name and type at a time. It yields at most maxRecords of each name and type, or all if
+// maxRecords is 0; the serial determines which. Nothing is cached.
+func (z *Zone) All(v *table.Version, ttl uint32, now lease.Time, maxRecords int) func(yield func([]dns.RR) bool) {
 	return func(yield func([]dns.RR) bool) {
-		for t := range z.every(v, most) {
-			if t.set == nil || t.set.n == 0 || !fits(t.owner) {
+		for t := range z.rrsets(v, maxRecords) {
+			if t.set == nil || t.set.numRecords == 0 || !fitsMessage(t.owner) {
 				continue
 			}
 			r := Reply{Msg: new(dns.Msg), TTL: ttl, Now: now}
-			if t.ends != nil {
-				r.TTL = ttlUntil(*t.ends, ttl, now)
+			if t.earliestEnd != nil {
+				r.TTL = ttlFor(*t.earliestEnd, ttl, now)
 			}
-			of := t.set.chooseBy(v.Serial())
-			if t.most > 0 {
-				of.n = min(of.n, t.most)
+			c := t.set.chooseFor(v.Serial())
+			if t.maxRecords > 0 {
+				c.n = min(c.n, t.maxRecords)
 			}
-			r.add(t.owner, t.set, of)
+			r.add(t.owner, t.set, c)
 			r.stamp()
 			if !yield(r.Msg.Answer) {
 				return
@@ -38,17 +38,17 @@ func (z *Zone) All(v *table.Version, ttl uint32, now lease.Time, most int) func(
 	}
 }
 
-// told is what a transfer tells of a name and a type: all there is or, of very much, a part.
-type told struct {
-	owner string
-	set   *set
-	ends  *lease.Time // of a part: when the first lease does that any part depends on
-	most  int         // of a part: how many of its records go; 0 is all
+// transferSet is the RRset of a name and type in a transfer, or a part of a very large one.
+type transferSet struct {
+	owner       string
+	set         *rrset
+	earliestEnd *lease.Time // of a part: when the first lease of all parts ends
+	maxRecords  int         // of a part: how many records to send; 0 means all
 }
 
-// every yields the sets of the zone. Some are nil or empty.
-func (z *Zone) every(v *table.Version, most int) func(yield func(told) bool) {
-	return func(yield func(told) bool) {
+// rrsets yields the RRsets of the zone. Some are nil or empty.
+func (z *Zone) rrsets(v *table.Version, maxRecords int) func(yield func(transferSet) bool) {
+	return func(yield func(transferSet) bool) {
 		for _, own := range []struct {
 			owner string
 			kind  kind
@@ -56,48 +56,48 @@ func (z *Zone) every(v *table.Version, most int) func(yield func(told) bool) {
 			if z.reverse && own.kind == version {
 				continue
 			}
-			for _, set := range z.own[own.kind] {
-				if !yield(told{owner: own.owner, set: set}) {
+			for _, set := range z.ownSets[own.kind] {
+				if !yield(transferSet{owner: own.owner, set: set}) {
 					return
 				}
 			}
 		}
-		// All of each set, or another bound than that of answers.
-		whole := &Zone{Origin: z.Origin, suffix: z.suffix, services: z.services, pointed: z.pointed, whole: true, most: most, serial: v.Serial()}
+		// A transfer has another bound than answers, or none.
+		unbounded := &Zone{Origin: z.Origin, suffix: z.suffix, wireSuffix: z.wireSuffix, ptrSuffix: z.ptrSuffix, forTransfer: true, maxRecords: maxRecords, serial: v.Serial()}
 		if z.reverse {
-			whole.everyPointer(v.Snapshot, yield)
+			unbounded.ptrSets(v.Snapshot, yield)
 			return
 		}
 		for view := range v.Services(service.Name{}) {
-			if !(&sets{zone: whole, view: view}).every(yield) {
+			if !(&serviceRecords{zone: unbounded, view: view}).rrsets(yield) {
 				return
 			}
 		}
 	}
 }
 
-// every yields the sets of one service; false says that no more are wanted.
-func (s *sets) every(yield func(told) bool) bool {
+// rrsets yields the RRsets of one service. It returns false if yield does.
+func (s *serviceRecords) rrsets(yield func(transferSet) bool) bool {
 	if s.view.Type() == service.ExternalName {
-		return yield(told{owner: s.fullName(""), set: alias(s.view)})
+		return yield(transferSet{owner: s.fullName(""), set: cnameSet(s.view)})
 	}
 	for n := range recordTypes {
-		if t := &recordTypes[n]; t.service != nil && !s.everyOf(s.fullName(""), t.service(s, false), allPorts, yield) {
+		if t := &recordTypes[n]; t.service != nil && !s.yieldRecords(s.fullName(""), t.service(s, false), allPorts, yield) {
 			return false
 		}
 	}
-	for _, of := range s.ports().all {
+	for _, port := range s.ports().all {
 		for n := range recordTypes {
-			if t := &recordTypes[n]; t.port != nil && !s.everyOf(s.fullName(of.label), t.port(s, of, false), of.in, yield) {
+			if t := &recordTypes[n]; t.port != nil && !s.yieldRecords(s.fullName(port.label), t.port(s, port, false), port.portsIn, yield) {
 				return false
 			}
 		}
 	}
 	for left := s.hosts(); len(left) > 0; {
-		h := left.at(left[0].label)
+		h := left.withLabel(left[0].label)
 		left = left[len(h):]
 		for n := range recordTypes {
-			if !yield(told{owner: s.fullName(h[0].label), set: s.host(h, &recordTypes[n])}) {
+			if !yield(transferSet{owner: s.fullName(h[0].label), set: s.hostSet(h, &recordTypes[n])}) {
 				return false
 			}
 		}
@@ -105,39 +105,39 @@ func (s *sets) every(yield func(told) bool) bool {
 	return true
 }
 
-// everyOf yields the set of one name and type.
-func (s *sets) everyOf(owner string, records gathered, wanted func([]service.Port) []service.Port, yield func(told) bool) bool {
+// yieldRecords yields the RRset of one name and type.
+func (s *serviceRecords) yieldRecords(owner string, records recordSource, selectPorts func([]service.Port) []service.Port, yield func(transferSet) bool) bool {
 	if srv, ok := records.(*srvBuilder); ok {
-		return s.everyService(owner, srv, wanted, yield)
+		return s.yieldSRV(owner, srv, selectPorts, yield)
 	}
-	made := new(set)
-	records.fill(made)
-	return yield(told{owner: owner, set: made})
+	set := new(rrset)
+	records.fill(set)
+	return yield(transferSet{owner: owner, set: set})
 }
 
-// everyService yields the SRV records at a name: those that were gathered where that is all of
-// them, else those of one host after the other, as many as are wanted. There may be a million times as many of them as
+// yieldSRV yields the SRV records at a name: those collected if they are all, else those of one
+// host after the other, up to the maximum. There may be a million times as many records as
 // instances.
-func (s *sets) everyService(owner string, gathered *srvBuilder, wanted func([]service.Port) []service.Port, yield func(told) bool) bool {
-	if s.view.Type() == service.ClusterIP || !gathered.full() {
-		return yield(told{owner: owner, set: gathered.set()})
+func (s *serviceRecords) yieldSRV(owner string, collected *srvBuilder, selectPorts func([]service.Port) []service.Port, yield func(transferSet) bool) bool {
+	if s.view.Type() == service.ClusterIP || !collected.full() {
+		return yield(transferSet{owner: owner, set: collected.set()})
 	}
 	ends := lease.Time(math.MaxInt64)
-	for i := range s.some(members{all: true}, false) {
-		if t, leased := i.Lease().Deadline(); leased && len(wanted(i.Ports)) > 0 {
+	for i := range s.answered(members{all: true}, false) {
+		if t, leased := i.Lease().Deadline(); leased && len(selectPorts(i.Ports)) > 0 {
 			ends = min(ends, t)
 		}
 	}
-	wants := s.zone.most // records that are still to go; 0 is all
-	for h := range s.hostsBy(s.zone.serial) {
-		of := s.hostServices(h, wanted, false)
-		of.of = len(gathered.records)
-		part := told{owner, of.set(), &ends, wants}
+	left := s.zone.maxRecords // records still to send; 0 means all
+	for h := range s.hostsFrom(s.zone.serial) {
+		srv := s.collectHostSRV(h, selectPorts, false)
+		srv.total = len(collected.records)
+		part := transferSet{owner, srv.set(), &ends, left}
 		if !yield(part) {
 			return false
 		}
-		if s.zone.most > 0 {
-			if wants -= min(wants, int(part.set.n)); wants == 0 {
+		if s.zone.maxRecords > 0 {
+			if left -= min(left, int(part.set.numRecords)); left == 0 {
 				break
 			}
 		}
@@ -145,19 +145,19 @@ func (s *sets) everyService(owner string, gathered *srvBuilder, wanted func([]se
 	return true
 }
 
-// hostsBy yields the hosts of the service, each with all that share it, from one on that the
-// serial says and around the end.
-func (s *sets) hostsBy(serial uint32) func(yield func(hosts) bool) {
+// hostsFrom yields the hosts of the service, each with all instances that share it, from the one
+// that the serial selects on and around the end.
+func (s *serviceRecords) hostsFrom(serial uint32) func(yield func(hosts) bool) {
 	return func(yield func(hosts) bool) {
 		all := s.hosts()
 		if len(all) == 0 {
 			return
 		}
-		label := all[turn(serial, len(all))].label
+		label := all[pickBySerial(serial, len(all))].label
 		from := slices.IndexFunc(all, func(h host) bool { return h.label == label })
 		for _, left := range []hosts{all[from:], all[:from]} {
 			for len(left) > 0 {
-				h := left.at(left[0].label)
+				h := left.withLabel(left[0].label)
 				left = left[len(h):]
 				if !yield(h) {
 					return
@@ -167,7 +167,8 @@ func (s *sets) hostsBy(serial uint32) func(yield func(hosts) bool) {
 	}
 }
 
-func (z *Zone) everyPointer(s *table.Snapshot, yield func(told) bool) {
+// ptrSets yields the PTR records of a reverse zone.
+func (z *Zone) ptrSets(s *table.Snapshot, yield func(transferSet) bool) {
 	all, ok := reverseRange(z.Origin)
 	if !ok {
 		return
@@ -178,32 +179,31 @@ func (z *Zone) everyPointer(s *table.Snapshot, yield func(told) bool) {
 			return
 		}
 		if addr == last {
-			continue // its other holders were told with the first
+			continue // PTR records of its other holders are in the same RRset
 		}
 		last = addr
 		owner, err := dns.ReverseAddr(addr.String())
-		if err == nil && !yield(told{owner: owner, set: z.everyHolder(s, addr)}) {
+		if err == nil && !yield(transferSet{owner: owner, set: z.allPTR(s, addr)}) {
 			return
 		}
 	}
 }
 
-// everyHolder returns all the PTR records of an address.
-func (z *Zone) everyHolder(s *table.Snapshot, addr netip.Addr) *set {
+// allPTR returns all PTR records of an address.
+func (z *Zone) allPTR(s *table.Snapshot, addr netip.Addr) *rrset {
 	if host, ok := s.SoleHost(addr); ok {
-		return z.pointer(host, addr)
+		return z.singlePTR(host, addr)
 	}
-	return z.gatherPointers(s, addr, false).set()
+	return z.collectPTR(s, addr, false).set()
 }
 
-// Names returns the names in the zone that lead to an instance as it stands, a reverse
-// zone's none. They are empty while it is not answered, and where view is nil because the
-// service is gone.
+// Names returns the names in the zone that lead to an instance; none in a reverse zone, none while
+// the instance is not answered, and none if view is nil because the service is gone.
 func (z *Zone) Names(view *table.View, i *table.Instance) []string {
 	if z.reverse || view == nil || !view.Answers(i) {
 		return nil
 	}
-	s := &sets{zone: z, view: view}
+	s := &serviceRecords{zone: z, view: view}
 	var names []string
 	if view.Type() == service.Headless {
 		names = append(names, s.fullName(""))
@@ -216,5 +216,5 @@ func (z *Zone) Names(view *table.View, i *table.Instance) []string {
 	for label := range i.Hosts {
 		names = append(names, s.fullName(label))
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return !fits(name) })
+	return slices.DeleteFunc(names, func(name string) bool { return !fitsMessage(name) })
 }

@@ -361,7 +361,7 @@ func TestNamesOver255BytesDoNotExist(t *testing.T) {
 		}
 	}
 	longest := strings.Repeat("a.", LongestZone/2)
-	if soa := Zones([]string{longest}, nil, 0)[0].SOA(longest, state.Serial(), 30); packRest(soa) == nil {
+	if soa := Zones([]string{longest}, nil, 0)[0].SOA(longest, state.Serial(), 30); packBody(soa) == nil {
 		t.Errorf("the SOA of the longest zone has no place in a message: %s", soa)
 	}
 }

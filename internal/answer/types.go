@@ -8,28 +8,33 @@ import (
 	"github.com/miekg/dns"
 )
 
-// recordType is a type of the records that services and instances have, and how they are
-// collected. A nil function means that no name of that kind has the type.
+// recordType is a type of the records of services and instances, and how they are collected. A
+// function is nil if no name of its kind has such records.
 //
-// To add a type, add a row to recordTypes; if its rdata holds a name, packed.go must know where.
+// To add a type, add a row to recordTypes. If its rdata names a host, extend nameAt and targetName
+// as well.
 type recordType struct {
 	qtype uint16
 
-	service func(s *sets, anywhere bool) gathered                 // at SERVICE
-	port    func(s *sets, of portMembers, anywhere bool) gathered // at _PORT._PROTOCOL.SERVICE
-	host    func(s *sets, h hosts, anywhere bool) gathered        // at HOST.SERVICE
+	service func(s *serviceRecords, randomStart bool) recordSource                 // at SERVICE
+	port    func(s *serviceRecords, port namedPort, randomStart bool) recordSource // at _PORT._PROTOCOL.SERVICE
+	host    func(s *serviceRecords, h hosts, randomStart bool) recordSource        // at HOST.SERVICE
 
-	// single appends the rdata of the only record at a host that is one instance's; it returns b
-	// as it is if there is not exactly one.
+	// single appends the rdata of the only record at the host of one instance. It returns b
+	// unchanged if there is not exactly one.
 	single func(b []byte, i *table.Instance) []byte
 }
 
-// recordTypes are all there are. Transfers send the records of a name in this order.
+// recordTypes are all types. A transfer sends the records of a name in this order.
 var recordTypes = [...]recordType{
 	{
-		qtype:   dns.TypeA,
-		service: func(s *sets, anywhere bool) gathered { return s.addresses(netip.Addr.Is4, anywhere) },
-		host:    func(s *sets, h hosts, anywhere bool) gathered { return s.hostAddresses(h, netip.Addr.Is4, anywhere) },
+		qtype: dns.TypeA,
+		service: func(s *serviceRecords, randomStart bool) recordSource {
+			return s.collectAddresses(netip.Addr.Is4, randomStart)
+		},
+		host: func(s *serviceRecords, h hosts, randomStart bool) recordSource {
+			return s.collectHostAddresses(h, netip.Addr.Is4, randomStart)
+		},
 		single: func(b []byte, i *table.Instance) []byte {
 			if len(i.Addresses) != 1 || !i.Addresses[0].Is4() {
 				return b
@@ -38,9 +43,13 @@ var recordTypes = [...]recordType{
 			return append(b, addr[:]...)
 		},
 	}, {
-		qtype:   dns.TypeAAAA,
-		service: func(s *sets, anywhere bool) gathered { return s.addresses(netip.Addr.Is6, anywhere) },
-		host:    func(s *sets, h hosts, anywhere bool) gathered { return s.hostAddresses(h, netip.Addr.Is6, anywhere) },
+		qtype: dns.TypeAAAA,
+		service: func(s *serviceRecords, randomStart bool) recordSource {
+			return s.collectAddresses(netip.Addr.Is6, randomStart)
+		},
+		host: func(s *serviceRecords, h hosts, randomStart bool) recordSource {
+			return s.collectHostAddresses(h, netip.Addr.Is6, randomStart)
+		},
 		single: func(b []byte, i *table.Instance) []byte {
 			if len(i.Addresses) != 1 || !i.Addresses[0].Is6() {
 				return b
@@ -50,18 +59,23 @@ var recordTypes = [...]recordType{
 		},
 	}, {
 		qtype:   dns.TypeSRV,
-		service: func(s *sets, anywhere bool) gathered { return s.services(anywhere) },
-		port:    func(s *sets, of portMembers, anywhere bool) gathered { return s.portServices(of, anywhere) },
-		host:    func(s *sets, h hosts, anywhere bool) gathered { return s.hostServices(h, allPorts, anywhere) },
+		service: func(s *serviceRecords, randomStart bool) recordSource { return s.collectSRV(randomStart) },
+		port: func(s *serviceRecords, port namedPort, randomStart bool) recordSource {
+			return s.collectPortSRV(port, randomStart)
+		},
+		host: func(s *serviceRecords, h hosts, randomStart bool) recordSource {
+			return s.collectHostSRV(h, allPorts, randomStart)
+		},
 	}, {
-		qtype:  dns.TypeTXT,
-		host:   func(s *sets, h hosts, anywhere bool) gathered { return s.hostTexts(h, anywhere) },
+		qtype: dns.TypeTXT,
+		host: func(s *serviceRecords, h hosts, randomStart bool) recordSource {
+			return s.collectHostTXT(h, randomStart)
+		},
 		single: appendMetadata,
 	},
 }
 
-// typeOf returns the type of that number; an empty one if services and instances have no records
-// of it.
+// typeOf returns a row of recordTypes, or an empty one if there is none of the type.
 func typeOf(qtype uint16) *recordType {
 	for n := range recordTypes {
 		if t := &recordTypes[n]; t.qtype == qtype {

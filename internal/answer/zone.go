@@ -1,13 +1,13 @@
-// Package answer says what the table gives for a name and a type: the rules of the
-// Kubernetes DNS-Based Service Discovery Specification 1.1.0, over a table.Snapshot.
+// Package answer answers DNS questions from the table, by the rules of the Kubernetes DNS-Based
+// Service Discovery Specification 1.1.0.
 //
-// The records of a service are prepared when they are first asked for, kept with the
-// service's view, and go with it when the service changes. A query chooses among them,
-// copies what it chose and stamps it with a TTL. Those of a single instance, at its own name
-// or at its address, are made when they are asked: they cost little, and would be many.
+// The records of a service are prepared when they are first asked for, cached with the service's
+// view, and dropped with it when the service changes. A query chooses among them, copies its choice
+// and sets the TTL. The records of a single instance, at its own name or address, are built for
+// each query: that costs little, and caching them would cost much memory.
 //
-// No more records are prepared than the largest message holds. Of a service that has more, a
-// part is prepared that begins with an instance picked by chance, and later another part.
+// No more records are prepared than the largest message holds. Of a larger RRset a part is
+// prepared, from a random instance on, and replaced by another part after some answers.
 package answer
 
 import (
@@ -19,46 +19,45 @@ import (
 	"github.com/miekg/dns"
 )
 
-// specification is the version of the rules, told at dns-version.Z.
+// specification is the version of the specification, as dns-version.Z tells it.
 const specification = "1.1.0"
 
 // Zone answers for one zone. It is immutable and safe for concurrent use.
 type Zone struct {
 	Origin string // in lower case, fully qualified
 
-	suffix   string // of the full names of services: ".svc.cluster.local."
-	services []byte // what stands above services, in wire form; nil where that is too long
-	pointed  []byte // the same for those that PTR records lead to, in another zone
-	most     int    // records in one answer; 0 is all
-	reverse  bool
-	whole    bool   // for a transfer: sets are bounded by nothing but most
-	serial   uint32 // of a transfer
-	key      any    // of what is prepared of a view: says all it depends on
-	own      map[kind]map[uint16]*set
+	suffix      string // of the names of services: ".svc.cluster.local."
+	wireSuffix  []byte // the same in wire form, without the first dot; nil if too long
+	ptrSuffix   []byte // the same of the zone that PTR records point into
+	maxRecords  int    // in an answer; 0 means all
+	reverse     bool
+	forTransfer bool   // RRsets are bounded by maxRecords alone
+	serial      uint32 // of the transfer
+	key         any    // of what the zone prepares of a view, see preparedKey
+	ownSets     map[kind]map[uint16]*rrset
 
-	soa       []byte // packed, without its owner and with zeros for what changes
-	originLen int    // bytes of the origin in a message
+	soa       []byte // its body, with zeros for what changes
+	originLen int    // size of the origin in wire form
 }
 
-// preparedKey tells apart what zones prepare of the same view.
+// preparedKey identifies what a zone prepares of a view.
 type preparedKey struct {
-	origin string
-	most   int
+	origin     string
+	maxRecords int
 }
 
-// Zones returns a Zone for each origin, in their order. Reverse zones lead into the first
-// one that is none; there must be such. Each zone has the name servers'
-// addresses at ns.dns, and gives at most so many records in one answer, or all if most
-// is 0.
-func Zones(origins []string, nameServers []netip.Addr, most int) []*Zone {
+// Zones returns a Zone for each origin, in order. PTR records in reverse zones point into the first
+// forward zone; at least one is required. Each zone has the name servers' addresses at ns.dns. An
+// answer has at most maxRecords records, or all if that is 0.
+func Zones(origins []string, nameServers []netip.Addr, maxRecords int) []*Zone {
 	var zones []*Zone
 	for _, origin := range origins {
-		zones = append(zones, newZone(origin, Primary(origins), nameServers, most))
+		zones = append(zones, newZone(origin, Primary(origins), nameServers, maxRecords))
 	}
 	return zones
 }
 
-// Primary returns the first of the zones that is no reverse zone, empty if all are.
+// Primary returns the first origin that is not a reverse zone, or "" if all are.
 func Primary(origins []string) string {
 	for _, origin := range origins {
 		if !IsReverse(origin) {
@@ -68,42 +67,42 @@ func Primary(origins []string) string {
 	return ""
 }
 
-func newZone(origin, primary string, nameServers []netip.Addr, most int) *Zone {
+func newZone(origin, primary string, nameServers []netip.Addr, maxRecords int) *Zone {
 	z := &Zone{
-		Origin:  origin,
-		most:    most,
-		reverse: IsReverse(origin),
-		key:     unique.Make(preparedKey{origin, most}), // compared as a pointer is
+		Origin:     origin,
+		maxRecords: maxRecords,
+		reverse:    IsReverse(origin),
+		key:        unique.Make(preparedKey{origin, maxRecords}), // a unique.Handle compares like a pointer
 	}
 	z.suffix = "." + z.under("svc")
-	z.services, _ = packName(z.under("svc"))
-	z.pointed, _ = packName(under("svc", primary))
+	z.wireSuffix, _ = packName(z.under("svc"))
+	z.ptrSuffix, _ = packName(under("svc", primary))
 	server, _ := packName(z.under("ns.dns"))
 	var glue, v4, v6, ns, txt builder
 	for _, addr := range nameServers {
-		glue.addAddress(addr, static)
-		v4.addFamily([]netip.Addr{addr}, netip.Addr.Is4, static)
-		v6.addFamily([]netip.Addr{addr}, netip.Addr.Is6, static)
+		glue.addAddress(addr, noLease)
+		v4.addFamily([]netip.Addr{addr}, netip.Addr.Is4, noLease)
+		v6.addFamily([]netip.Addr{addr}, netip.Addr.Is6, noLease)
 	}
 	if server != nil {
-		ns.add(record{rest: newRest(dns.TypeNS, server), target: newTarget(server, &glue)})
+		ns.add(record{body: newBody(dns.TypeNS, server), target: newTarget(server, &glue)})
 	}
-	txt.addData(dns.TypeTXT, appendText(nil, specification), static)
-	z.own = map[kind]map[uint16]*set{
+	txt.addRdata(dns.TypeTXT, appendText(nil, specification), noLease)
+	z.ownSets = map[kind]map[uint16]*rrset{
 		apex:       {dns.TypeNS: ns.set()},
 		nameServer: {dns.TypeA: v4.set(), dns.TypeAAAA: v6.set()},
 		version:    {dns.TypeTXT: txt.set()},
 	}
-	z.soa = packRest(z.SOA(origin, 0, 0))
+	z.soa = packBody(z.SOA(origin, 0, 0))
 	name, _ := packName(origin)
 	z.originLen = len(name)
 	return z
 }
 
-// under returns the full name of a name in the zone.
+// under returns the full name of a name relative to the zone.
 func (z *Zone) under(name string) string { return under(name, z.Origin) }
 
-// under returns the full name of a name in a zone.
+// under returns the full name of a name relative to a zone.
 func under(name, zone string) string {
 	if zone == "." {
 		return name + "."
@@ -111,14 +110,14 @@ func under(name, zone string) string {
 	return name + "." + zone
 }
 
-// Covers reports whether a name, fully qualified and in lower case, is in the zone.
+// Covers reports whether a fully qualified name in lower case is in the zone.
 func (z *Zone) Covers(name string) bool {
 	_, ok := below(name, z.Origin)
 	return ok
 }
 
-// SOA returns the zone's start of authority, with owner as its owner. It is also what a
-// negative answer is cached by, for the same ttl (RFC 2308).
+// SOA returns the zone's SOA record, with an owner. Negative answers carry it too; they are cached
+// for the same ttl (RFC 2308).
 func (z *Zone) SOA(owner string, serial, ttl uint32) *dns.SOA {
 	hdr := header(owner, dns.TypeSOA)
 	hdr.Ttl = ttl
@@ -134,39 +133,39 @@ func (z *Zone) SOA(owner string, serial, ttl uint32) *dns.SOA {
 	}
 }
 
-// Outcome is what there is to say of a name and a type.
+// Outcome is the kind of an answer.
 type Outcome uint8
 
 // The outcomes of a question.
 const (
 	NoName   Outcome = iota // the name does not exist
-	NoData                  // it does, without records of the type
+	NoData                  // the name exists, without records of the type
 	Found                   // there are records
-	Alias                   // there is a CNAME, and what was asked is at its target
-	NotReady                // the table is not loaded; nothing can be said
+	Alias                   // there is a CNAME, whose target has what was asked
+	NotReady                // the table is not loaded yet
 )
 
 func (o Outcome) String() string {
 	return [...]string{"noname", "nodata", "found", "alias", "notready"}[o]
 }
 
-// Outcomes are all there are.
+// Outcomes are all outcomes.
 var Outcomes = []Outcome{NoName, NoData, Found, Alias, NotReady}
 
-// Answer is what a zone says to a question. The zero value says that the name does not exist.
+// Answer is the answer to a question. The zero value says that the name does not exist.
 type Answer struct {
 	Outcome Outcome
-	Target  string // of an alias: the full name, in lower case
+	Target  string // of an alias: its target, in lower case
 
-	set    *set
-	absent bool // the name exists by its zone alone
+	set    *rrset
+	absent bool // the name exists only because it is the apex
 }
 
-// Absent reports whether the table has nothing at the name. Another plugin may.
+// Absent reports whether the table has nothing at the name. Another plugin may have.
 func (a *Answer) Absent() bool { return a.Outcome == NoName || a.absent }
 
-// Lookup answers a question: the name in lower case, fully qualified and in the zone.
-// The apex's SOA is not among the answers, see [Zone.SOA].
+// Lookup answers a question. The name is in lower case, fully qualified and in the zone. The SOA
+// record of the apex is not among the answers, see [Zone.SOA].
 func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 	p := z.parse(name)
 	switch p.kind {
@@ -177,7 +176,7 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 	case apex:
 		return z.lookupApex(s, p.addr, qtype)
 	case nameServer, version:
-		return found(z.own[p.kind][qtype])
+		return found(z.ownSets[p.kind][qtype])
 	case namespaceName:
 		if _, ok := s.Namespace(p.service.Namespace); ok {
 			return found(nil)
@@ -193,10 +192,10 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 	return z.lookupService(view, p, qtype)
 }
 
-// lookupApex answers for the zone's own name. That may be the reverse name of an address: where
-// a network does not end at a label, CoreDNS makes a zone of each address in it.
+// lookupApex answers for the zone's own name. That may be the reverse name of an address: if a
+// network does not end at a label, CoreDNS serves a zone for each of its addresses.
 func (z *Zone) lookupApex(s *table.Snapshot, addr netip.Addr, qtype uint16) Answer {
-	if own := z.own[apex][qtype]; own != nil || !addr.IsValid() {
+	if own := z.ownSets[apex][qtype]; own != nil || !addr.IsValid() {
 		return found(own)
 	}
 	a := z.lookupReverse(s, addr, qtype)
@@ -206,10 +205,10 @@ func (z *Zone) lookupApex(s *table.Snapshot, addr netip.Addr, qtype uint16) Answ
 	return a
 }
 
-// Vacant returns what the zone answers for a name at which the table has nothing.
+// Vacant returns the answer for a name at which the table has nothing.
 func (z *Zone) Vacant(name string) Answer {
 	if name == z.Origin {
-		return Answer{Outcome: NoData, absent: true} // the zone has its SOA there
+		return Answer{Outcome: NoData, absent: true} // the SOA is there
 	}
 	return Answer{}
 }
@@ -221,9 +220,9 @@ func (z *Zone) parse(name string) parsed {
 	return parse(name, z.Origin)
 }
 
-// found answers for a name that exists, with the records of the type asked for.
-func found(set *set) Answer {
-	if set == nil || set.n == 0 {
+// found returns the answer for a name that exists, with the records of the type asked for.
+func found(set *rrset) Answer {
+	if set == nil || set.numRecords == 0 {
 		return Answer{Outcome: NoData}
 	}
 	return Answer{Outcome: Found, set: set}
@@ -233,8 +232,8 @@ func header(owner string, qtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: qtype, Class: dns.ClassINET}
 }
 
-// packRest packs a record without its owner; nil where that cannot be.
-func packRest(rr dns.RR) []byte {
+// packBody packs a record without its owner; nil if that fails.
+func packBody(rr dns.RR) []byte {
 	rr = dns.Copy(rr)
 	rr.Header().Name = "."
 	b := make([]byte, dns.Len(rr))

@@ -35,12 +35,12 @@ func TestEachInstanceComesFirstEquallyOften(t *testing.T) {
 		{"a single instance always", [][]int{{1, 2}}, 100, map[int]float64{1: 1}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			b := builder{most: tc.most}
+			b := builder{maxRecords: tc.most}
 			different := map[int]bool{}
 			for _, records := range tc.instances {
-				b.begin()
+				b.beginInstance()
 				for _, n := range records {
-					b.addAddress(address(n), static)
+					b.addAddress(address(n), noLease)
 					different[n] = true
 				}
 			}
@@ -78,7 +78,7 @@ func TestChoiceOfNothingIsEmpty(t *testing.T) {
 	for n := range s.chosen(s.choose(10)) {
 		t.Errorf("got record %d", n)
 	}
-	if got := s.ends(s.choose(10), 0); got != math.MaxInt64 {
+	if got := s.earliestEnd(s.choose(10), 0); got != math.MaxInt64 {
 		t.Errorf("it ends at %d, want never", got)
 	}
 }
@@ -88,11 +88,11 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 	const s = lease.Time(time.Second)
 	var w lease.Wheel
 	first, second := w.New(10*time.Second, lease.Tenant{}, 0), w.New(30*time.Second, lease.Tenant{}, 0)
-	b := builder{leases: &w}
+	b := builder{wheel: &w}
 	b.addAddress(address(1), second.Number())
 	b.addAddress(address(1), first.Number())
 	b.addAddress(address(2), second.Number())
-	b.addAddress(address(3), static)
+	b.addAddress(address(3), noLease)
 	set := b.set()
 	all := choice{0, 3}
 	for _, step := range []struct {
@@ -108,23 +108,23 @@ func TestEndOfASetIsItsEarliestLease(t *testing.T) {
 		{"around the end", choice{2, 2}, 60 * s, 10 * s},
 		{"a static record never", choice{2, 1}, 60 * s, math.MaxInt64},
 	} {
-		if got := set.ends(step.of, step.enough); got != step.want && (got < step.enough || step.want < step.enough) {
+		if got := set.earliestEnd(step.of, step.enough); got != step.want && (got < step.enough || step.want < step.enough) {
 			t.Errorf("%s: got %d, want %d", step.sentence, got, step.want)
 		}
 	}
 	w.Renew(first, 50*s)
-	if got := set.ends(all, 90*s); got != 30*s {
+	if got := set.earliestEnd(all, 90*s); got != 30*s {
 		t.Errorf("after a renewal: got %d, want %d", got, 30*s)
 	}
 	w.Renew(second, 100*s)
-	if got := set.ends(all, 55*s); got < 55*s || got > 60*s {
+	if got := set.earliestEnd(all, 55*s); got < 55*s || got > 60*s {
 		t.Errorf("after another: got %d, want from 55 s to 60 s", got)
 	}
 	w.Add(first)
 	if w.Due(60*s, lease.Rule{Percent: 100}); !first.Ended() {
 		t.Fatal("the lease has not ended")
 	}
-	if got := set.ends(all, 61*s); got >= 60*s {
+	if got := set.earliestEnd(all, 61*s); got >= 60*s {
 		t.Errorf("after its end: got %d, want a time that has passed", got)
 	}
 }
@@ -140,10 +140,10 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := record{rest: packRest(rr)}
+		in := record{body: packBody(rr)}
 		if targetName(rr) != "" {
 			var addresses builder
-			addresses.addAddress(address(7), static)
+			addresses.addAddress(address(7), noLease)
 			name, _ := packName(targetName(rr))
 			in.target = newTarget(name, &addresses)
 		}
@@ -193,8 +193,8 @@ func TestNameThatIsTooLongIsLeftOut(t *testing.T) {
 		if ok != tc.fits || ok && len(wire) != len(tc.name)+1 {
 			t.Errorf("%s: %d bytes, %v, want %v", tc.sentence, len(wire), ok, tc.fits)
 		}
-		first, rest, _ := strings.Cut(tc.name, ".")
-		if name, ok := packName(rest); ok && len(first) < 64 {
+		first, body, _ := strings.Cut(tc.name, ".")
+		if name, ok := packName(body); ok && len(first) < 64 {
 			if below, ok := packBelow(name, first); ok != tc.fits || ok && !slices.Equal(below, wire) {
 				t.Errorf("%s, label by label: %q, %v, want %v", tc.sentence, below, ok, tc.fits)
 			}
