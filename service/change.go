@@ -1,10 +1,10 @@
 package service
 
-// Change is one wish: what a client, an adapter or the clock wants done to the table.
-// A list of them is one transaction: all take effect at once, or none does.
+// Change is what a client, an adapter or the clock wants done to the table. A list of changes is
+// one transaction: all take effect at once, or none does.
 type Change struct {
 	Op Op
-	ID ID // Define and Undefine leave its ID empty
+	ID ID // with an empty ID for Define and Undefine
 
 	Instance   *Instance   // Register
 	Status     Status      // SetStatus
@@ -13,36 +13,36 @@ type Change struct {
 	If Precondition
 }
 
-// Op says what a change does.
+// Op is the operation of a change.
 type Op uint8
 
-// The operations, with the fault each can meet besides an unmet precondition.
+// The operations, each with the error it may return besides ErrPrecondition.
 const (
-	Register   Op = iota // puts an instance there, new or known, and renews its lease
-	Deregister           // takes an instance away: ErrNotFound
-	Renew                // renews its lease and changes nothing else: ErrNotFound
-	SetStatus            // ErrNotFound
+	Register   Op = iota // registers or replaces an instance and renews its lease
+	Deregister           // removes an instance: ErrNotFound
+	Renew                // renews the lease of an instance: ErrNotFound
+	SetStatus            // sets the status of an instance: ErrNotFound
 	Define               // defines a service
-	Undefine             // takes away a definition and every instance: ErrNotFound
+	Undefine             // removes a definition and every instance: ErrNotFound
 )
 
 var opNames = [...]string{"register", "deregister", "heartbeat", "status", "define", "undefine"}
 
 func (o Op) String() string { return opNames[o] }
 
-// BatchOps are the operations that a batch may hold, by their names on the wire.
+// BatchOps are the wire names of the operations that a batch may hold.
 var BatchOps = opNames[Register : SetStatus+1]
 
-// Precondition is what must be true of the object for a change to be made
-// (RFC 9110, section 13). The zero value asks for nothing.
+// Precondition is what a change requires of the object (RFC 9110, section 13). The zero value
+// requires nothing.
 type Precondition struct {
 	Exists    bool     // If-Match: *
 	Absent    bool     // If-None-Match: *
-	Revisions []uint64 // If-Match: one of these, unless it is nil
+	Revisions []uint64 // If-Match: one of these; nil means any
 }
 
-// Met reports whether an object of that revision meets the precondition; exists is false
-// where there is no such object.
+// Met reports whether an object of that revision meets the precondition. exists is false if there
+// is no such object.
 func (p Precondition) Met(revision uint64, exists bool) bool {
 	if p.Absent && exists || p.Exists && !exists {
 		return false

@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// Definition is what a client says of a service as a whole. A service with instances
-// and without a definition is headless.
-// A Definition handed to the table is never changed afterwards.
+// Definition is what a client defines of a service as a whole. A service with instances and without
+// a definition is headless. A Definition in the table never changes.
 type Definition struct {
 	Type            Type
 	ClusterIPs      []netip.Addr // of a ClusterIP service
@@ -17,7 +16,7 @@ type Definition struct {
 	Metadata        Metadata
 }
 
-// Equal reports whether two definitions say the same.
+// Equal reports whether two definitions are equal.
 func (d *Definition) Equal(e *Definition) bool {
 	return d.Type == e.Type &&
 		slices.Equal(d.ClusterIPs, e.ClusterIPs) &&
@@ -27,7 +26,7 @@ func (d *Definition) Equal(e *Definition) bool {
 		slices.Equal(d.Metadata, e.Metadata)
 }
 
-// Type says what a service's own name leads to.
+// Type is what a service's own name leads to.
 type Type uint8
 
 // The types of the Kubernetes DNS specification.
@@ -39,13 +38,13 @@ const (
 
 var typeNames = [...]string{"headless", "clusterIP", "externalName"}
 
-// Types are the names a type may have on the wire.
+// Types are the wire names of the types.
 var Types = typeNames[:]
 
 func (t Type) String() string { return typeNames[t] }
 
-// ParseType returns the type of that name; false where there is none.
-func ParseType(name string) (Type, bool) {
+// ParseType returns the type of that name; ok is false if there is none.
+func ParseType(name string) (t Type, ok bool) {
 	i := slices.Index(Types, name)
 	return Type(max(i, 0)), i >= 0
 }

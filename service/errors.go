@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// What can be wrong with a change. Each edge of the house maps these in one switch.
+// The errors of a change. Each front door maps them in one switch.
 var (
 	ErrNotFound     = errors.New("no such object")
-	ErrPrecondition = errors.New("the object is not as the request requires")
+	ErrPrecondition = errors.New("the object does not meet the precondition")
 	ErrNotLoaded    = errors.New("the table is not loaded yet")
-	ErrNotKept      = errors.New("the store cannot keep the change now")
+	ErrNotKept      = errors.New("store unavailable, change not committed")
 	ErrNoSnapshot   = errors.New("the table is in memory only")
 	ErrNotOwner     = errors.New("it belongs to another credential")
 )
 
-// Invalid is the error of a transaction with values that are not allowed: every
-// fault of it, not the first.
+// Invalid is the error of a transaction with invalid values. It holds every fault, not only the
+// first.
 type Invalid struct{ Faults []Fault }
 
 func (e *Invalid) Error() string {
@@ -34,7 +34,7 @@ func (e *Invalid) Error() string {
 	return b.String()
 }
 
-// Unwrap lets errors.Is find what a fault is.
+// Unwrap returns the errors of the faults, for errors.Is.
 func (e *Invalid) Unwrap() []error {
 	var errs []error
 	for _, f := range e.Faults {
@@ -45,10 +45,10 @@ func (e *Invalid) Unwrap() []error {
 	return errs
 }
 
-// Fault is one thing that is wrong, and what would be right.
+// Fault is one invalid value, with a message that says what is valid.
 type Fault struct {
-	Change  int    // which change of the transaction, from 0
+	Change  int    // index of the change in the transaction
 	Field   string // as on the wire: "ports[0].port"; empty for the change as a whole
 	Message string
-	Err     error // the sentinel where the fault is one, else nil
+	Err     error // one of the errors above, or nil
 }

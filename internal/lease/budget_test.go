@@ -28,7 +28,7 @@ func TestNoSpanExceedsTheBudget(t *testing.T) {
 			b.open(rule, leases, now, func(uint64) {})
 			for want := random.IntN(20) * random.IntN(2); n < min(want, leases); n++ {
 				service := random.Uint64N(30)
-				if b.common.left <= 0 && (b.kept.left <= 0 || b.hasLost(service)) {
+				if b.common.left <= 0 && (b.reserve.left <= 0 || b.hasLost(service)) {
 					break
 				}
 				if b.hasLost(service) {
@@ -54,8 +54,8 @@ func TestNoSpanExceedsTheBudget(t *testing.T) {
 					t.Fatalf("seed %d: %+v: in the span from %d to %d %d ended, %d of them of services that had lost others, of %d", seed, rule, at, now, sum, more, most)
 				}
 			}
-			if most := len(b.past); most > 5*mostEnds {
-				t.Fatalf("seed %d: %+v: %d entries are kept of a span, want at most %d", seed, rule, most, 5*mostEnds)
+			if most := len(b.buckets); most > 5*maxBuckets {
+				t.Fatalf("seed %d: %+v: %d entries are kept of a span, want at most %d", seed, rule, most, 5*maxBuckets)
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func TestABudgetHasThreeParts(t *testing.T) {
 		{20, 10, 5, 5},
 		{2000, 1000, 500, 500},
 	} {
-		if once, steady, kept := shares(tc.all); once != tc.once || steady != tc.steady || kept != tc.kept {
+		if once, steady, kept := split(tc.all); once != tc.once || steady != tc.steady || kept != tc.kept {
 			t.Errorf("of %d: %d at once, %d in the course of a span, %d kept; want %d, %d, %d", tc.all, once, steady, kept, tc.once, tc.steady, tc.kept)
 		}
 	}
@@ -84,7 +84,7 @@ func TestABudgetHasThreeParts(t *testing.T) {
 // left is how much a budget without a rule allows.
 func (b *budget) left(leases int) int {
 	b.open(Rule{}, leases, 0, func(uint64) {})
-	return b.common.left + b.kept.left
+	return b.common.left + b.reserve.left
 }
 
 // Where nothing is bounded, nobody asks which services have lost something; and without a bound
@@ -97,7 +97,7 @@ func TestABudgetWithoutABoundRemembersNoServices(t *testing.T) {
 		b.spend(rule, uint64(now), 10, now)
 		b.close(false, false, now)
 	}
-	if len(b.log) > 0 || len(b.lost) > 0 {
-		t.Errorf("%d losses of %d services are remembered, want none", len(b.log), len(b.lost))
+	if len(b.losses) > 0 || len(b.lostBy) > 0 {
+		t.Errorf("%d losses of %d services are remembered, want none", len(b.losses), len(b.lostBy))
 	}
 }

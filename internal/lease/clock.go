@@ -1,6 +1,6 @@
-// Package lease keeps the deadlines of leased instances: a clock that does not run
-// while no heartbeat could be heard, and a wheel that yields what has fallen due.
-// It knows nothing of what a lease belongs to.
+// Package lease keeps the deadlines of leased instances: a clock that stops while no heartbeat
+// could be heard, and a wheel that finds the leases that are due. It does not know what a lease
+// belongs to.
 package lease
 
 import (
@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// Time is a point on the clock of leases, in nanoseconds since the clock was made.
-// It is comparable only with times of the same clock.
+// Time is a point on the clock of leases, in nanoseconds since the clock was made. Only times of
+// the same clock are comparable.
 type Time int64
 
-// Add returns the point d later.
+// Add returns the time t+d.
 func (t Time) Add(d time.Duration) Time { return t + Time(d) }
 
-// Sub returns how long after u the point t is.
+// Sub returns the duration t-u.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
 
-// TickEvery is how often a clock must be ticked. Leases end within one second
-// (contract, section 4), so that is the bound on it.
+// TickEvery is how often a clock must be ticked. A lease is over within one second of its end
+// (contract, section 4), so this must be well below.
 const TickEvery = 100 * time.Millisecond
 
-// longestGap is the time between two ticks past which the process is taken to have been
-// stopped, frozen or starved. It is over what a scheduler or a garbage collection costs,
-// and well under the shortest lease of one second.
+// longestGap is the time between two ticks past which the process counts as stopped, frozen or
+// starved. It is longer than scheduling or a garbage collection takes, and well below the shortest
+// lease of one second.
 const longestGap = 2 * TickEvery
 
-// Clock measures the time in which heartbeats could be heard. While the process is
-// stopped it stands still: Tick sees the gap and leaves it out.
-// Now may be called from anywhere, Tick from one goroutine at a time.
+// Clock measures the time in which heartbeats could be heard. It stands still while the process is
+// stopped: Tick detects the gap and leaves it out. Any goroutine may call Now; only one at a time
+// may call Tick.
 type Clock struct {
 	now  func() time.Time
 	last atomic.Pointer[tick]
 }
 
-// tick pairs a point of the outside clock with the lease time it had.
+// tick pairs a time of the outside clock with a lease time.
 type tick struct {
 	at   time.Time
 	time Time
@@ -48,15 +48,15 @@ func NewClock(now func() time.Time) *Clock {
 	return c
 }
 
-// Now returns the present lease time. It may be ahead of a Tick that comes after it by as
-// much as a gap that the tick leaves out, and no more than that.
+// Now returns the lease time. It may be ahead of a later Tick by at most the gap that the tick
+// leaves out.
 func (c *Clock) Now() Time {
 	t, _ := c.read()
 	return t
 }
 
-// Tick tells the clock that the process is alive and returns the time. The gap is how
-// much of the outside time since the last tick was left out; it is mostly 0.
+// Tick notes that the process is running and returns the time. The gap is the outside time since
+// the last tick that was left out, usually 0.
 func (c *Clock) Tick() (now Time, gap time.Duration) {
 	last := c.last.Load()
 	at := c.now()
@@ -71,7 +71,7 @@ func (c *Clock) Tick() (now Time, gap time.Duration) {
 	return now, gap
 }
 
-// Wall returns the outside time at which the clock will show t, if nothing stops it.
+// Wall returns the outside time at which the clock will read t, unless it stops before.
 func (c *Clock) Wall(t Time) time.Time {
 	now, at := c.read()
 	return at.Add(t.Sub(now))

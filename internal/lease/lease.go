@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Lease is the time that one instance has left. A nil Lease is that of a static
-// instance: it never ends. Its methods may be called from any goroutine.
+// Lease is the time until one instance expires. A nil Lease is that of a static instance, which
+// never expires. Any goroutine may call its methods.
 //
-// It has no pointer in it, and a wheel makes a thousand at once: the garbage collector would
-// else have a million of them to visit.
+// A Lease holds no pointers, and a wheel allocates a thousand at once, so that the garbage
+// collector need not visit each.
 type Lease struct {
 	length   atomic.Int64 // a time.Duration
 	deadline atomic.Int64 // a Time, or ended
@@ -18,21 +18,20 @@ type Lease struct {
 
 	number Number
 
-	// The wheel's. They are written under its lock; place is read without it too.
-	prev, next Number // in the list that its place has
-	place      atomic.Uint32
+	// Written under the wheel's lock; state is read without it too.
+	prev, next Number // in its list
+	state      atomic.Uint32
 }
 
-// Tenant is who has a lease: the service that it belongs to, and who owns it there. Both are
-// numbers by which the caller knows them.
+// Tenant identifies who has a lease: a service, and the owner of the instance. The caller chooses
+// the numbers.
 type Tenant struct{ Owner, Service uint64 }
 
-// Number says which lease of its wheel it is, in the place of a pointer. 0 is none: that of a
-// static instance.
+// Number identifies a lease on its wheel, in place of a pointer. 0 is that of a static instance.
 type Number uint32
 
-// ended in the place of a deadline says that the lease has run out: no renewal brings
-// it back, so that an instance is never both renewed and dropped.
+// ended replaces the deadline of a lease that has expired. No renewal brings it back, so an
+// instance is never both renewed and removed.
 const ended = math.MinInt64
 
 // start gives a lease its length, from now on.
@@ -41,7 +40,7 @@ func (l *Lease) start(length time.Duration, now Time) {
 	l.deadline.Store(int64(now.Add(length)))
 }
 
-// Number returns its number on its wheel; 0 where it is nil.
+// Number returns the number of the lease on its wheel, or 0 if l is nil.
 func (l *Lease) Number() Number {
 	if l == nil {
 		return 0
@@ -49,10 +48,10 @@ func (l *Lease) Number() Number {
 	return l.number
 }
 
-// Tenant returns who the lease was made for.
+// Tenant returns the tenant that the lease was made for.
 func (l *Lease) Tenant() Tenant { return l.tenant }
 
-// Length returns how long it lasts from its last renewal on; 0 for a static one.
+// Length returns the time from a renewal to the deadline, or 0 if l is nil.
 func (l *Lease) Length() time.Duration {
 	if l == nil {
 		return 0
@@ -60,15 +59,15 @@ func (l *Lease) Length() time.Duration {
 	return time.Duration(l.length.Load())
 }
 
-// renew gives the lease its full length from now on. It reports false where the lease
-// has ended.
+// renew moves the deadline to the full length from now on. It reports false if the lease has
+// expired.
 func (l *Lease) renew(now Time) bool {
 	for {
 		old := l.deadline.Load()
 		if old == ended {
 			return false
 		}
-		// A deadline only moves forward: what was said of it stays true.
+		// A deadline only moves forward, so that bounds derived from it stay true.
 		renewed := max(old, int64(now.Add(l.Length())))
 		if l.deadline.CompareAndSwap(old, renewed) {
 			return true
@@ -76,22 +75,22 @@ func (l *Lease) renew(now Time) bool {
 	}
 }
 
-// Deadline returns when the lease ends unless it is renewed; false for a static one.
-// A lease that has ended returns a time long past.
-func (l *Lease) Deadline() (Time, bool) {
+// Deadline returns when the lease ends unless it is renewed; leased is false if l is nil. The
+// deadline of an expired lease is long past.
+func (l *Lease) Deadline() (deadline Time, leased bool) {
 	if l == nil {
 		return 0, false
 	}
 	return Time(l.deadline.Load()), true
 }
 
-// Ended reports whether the lease has run out.
+// Ended reports whether the lease has expired.
 func (l *Lease) Ended() bool { return l != nil && l.deadline.Load() == ended }
 
 // due reports whether the deadline has passed.
 func (l *Lease) due(now Time) bool { return Time(l.deadline.Load()) <= now }
 
-// end makes the lease run out if its deadline has passed.
+// end expires the lease if its deadline has passed, and reports whether it has expired.
 func (l *Lease) end(now Time) bool {
 	for {
 		old := l.deadline.Load()

@@ -8,161 +8,159 @@ import (
 	"time"
 )
 
-// A turn of the wheel is slots × slotWidth, about seven minutes. A lease that ends
-// later stays in its slot and is looked at once a turn.
+// A turn of the wheel takes slots × slotWidth, about seven minutes. A lease that ends later stays
+// in its slot and is read once per turn.
 const (
 	slots     = 4096
 	slotWidth = Time(TickEvery)
 )
 
-// Wheel has all leases, and finds those that have fallen due without looking at the others. A
-// renewal does not touch it: the wheel meets the lease where its old deadline was, sees the
-// new one, and puts it there. So a heartbeat costs one atomic write, and each lease is
-// looked at about once in its length. Those that have fallen due and may not end yet wait in a
-// line, out of which a renewal takes them at once.
+// Wheel holds all leases and finds those that are due without reading the others. A renewal does
+// not touch it: the wheel reaches the lease at its old deadline, sees the new one, and moves the
+// lease there. So a heartbeat costs one atomic write, and the wheel reads each lease about once per
+// length. Leases that are due and may not end yet wait in a queue; a renewal removes them at once.
 //
-// All methods may be called from any goroutine. The zero value has no leases.
+// Any goroutine may call its methods. The zero value has no leases.
 type Wheel struct {
-	pieces atomic.Pointer[[]*piece] // all leases by number; written under mu
+	chunks atomic.Pointer[[]*chunk] // all leases by number; written under mu
 
-	mu     sync.Mutex
-	made   int     // leases that are not free
-	unused Number  // the first that was never made, but for 0
-	free   []freed // in the order in which they became so
-	ring   [slots]slot
-	on     int  // how many are on the ring or in the line
-	at     Time // every slot that ends by then has been looked at
-	now    Time // when Due was last called
-	line   line // those that have fallen due
-	budget budget
+	mu         sync.Mutex
+	used       int          // number of leases that are not free
+	nextNumber Number       // the first number never used; 0 means 1
+	free       []freedLease // in the order in which they were freed
+	ring       [slots]leaseList
+	active     int       // number of leases on the ring or waiting
+	scannedTo  Time      // every slot that ends by then was scanned
+	now        Time      // time of the last call of Due
+	waiting    waitQueue // leases that are due
+	budget     budget
 }
 
-// piece is the leases whose numbers follow each other.
-type piece [1 << pieceBits]Lease
+// chunk is the leases of consecutive numbers.
+type chunk [1 << chunkBits]Lease
 
-const pieceBits = 10
+const chunkBits = 10
 
-// Where a lease is.
+// States of a lease.
 const (
-	isFree uint32 = iota
-	isMade
-	inLine
-	onRing // and more: in that slot of it
+	stateFree uint32 = iota
+	stateIdle
+	stateWaiting
+	stateScheduled // plus the slot on the ring
 )
 
-// freed is a lease that may be made again.
-type freed struct {
+// freedLease is a lease that may be reused.
+type freedLease struct {
 	number Number
 	at     Time
 }
 
-// reuseAfter is how long a lease stays as it was before its memory becomes another's: whoever
-// has found it in what was published until then, a query or a heartbeat on its way, is done.
+// reuseAfter is how long a dropped lease stays unchanged before another tenant gets its memory. A
+// query or heartbeat that found it in an old snapshot has finished by then.
 const reuseAfter = Time(10 * time.Second)
 
-// slot is a doubly linked list of leases.
-type slot struct{ first, last Number }
+// leaseList is a doubly linked list of leases.
+type leaseList struct{ first, last Number }
 
-// New makes a lease of that length which starts now, for a tenant. It is not on the wheel yet.
-// It must be dropped when it is of no more use.
+// New makes a lease for a tenant, which starts now. It is not on the wheel yet. It must be dropped
+// when it is no longer used.
 func (w *Wheel) New(length time.Duration, tenant Tenant, now Time) *Lease {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l := w.Lease(w.take(now))
+	l := w.Lease(w.allocate(now))
 	l.tenant = tenant
-	l.place.Store(isMade)
+	l.state.Store(stateIdle)
 	l.start(length, now)
-	w.made++
+	w.used++
 	return l
 }
 
-// take returns the number of a lease that is free.
-func (w *Wheel) take(now Time) Number {
+// allocate returns the number of a free lease.
+func (w *Wheel) allocate(now Time) Number {
 	if len(w.free) > 0 && now-w.free[0].at >= reuseAfter {
 		n := w.free[0].number
 		w.free = w.free[1:]
 		return n
 	}
-	if w.unused == 0 {
-		w.unused = 1
+	if w.nextNumber == 0 {
+		w.nextNumber = 1
 	}
-	n := w.unused
-	w.unused++
-	var pieces []*piece
-	if all := w.pieces.Load(); all != nil {
-		pieces = *all
+	n := w.nextNumber
+	w.nextNumber++
+	var chunks []*chunk
+	if all := w.chunks.Load(); all != nil {
+		chunks = *all
 	}
-	if int(n>>pieceBits) == len(pieces) {
-		pieces = append(slices.Clip(pieces), new(piece)) // readers have the list as it was
-		w.pieces.Store(&pieces)
+	if int(n>>chunkBits) == len(chunks) {
+		chunks = append(slices.Clip(chunks), new(chunk)) // readers keep the old list
+		w.chunks.Store(&chunks)
 	}
 	w.Lease(n).number = n
 	return n
 }
 
-// Lease returns the lease of that number; nil for 0. It takes no lock.
+// Lease returns the lease of a number, or nil for 0. It takes no lock.
 func (w *Wheel) Lease(n Number) *Lease {
 	if n == 0 {
 		return nil
 	}
-	return &(*w.pieces.Load())[n>>pieceBits][n&(1<<pieceBits-1)]
+	return &(*w.chunks.Load())[n>>chunkBits][n&(1<<chunkBits-1)]
 }
 
-// Add puts a lease of the wheel's on it. A nil one is left out, as is one that is on it.
+// Add puts a lease on the wheel. It ignores nil and a lease that is on it.
 func (w *Wheel) Add(l *Lease) {
 	if l == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.place.Load() == isMade {
-		w.on++
-		w.put(l)
+	if l.state.Load() == stateIdle {
+		w.active++
+		w.schedule(l)
 	}
 }
 
-// AddAll puts all leases on the wheel that are not, each with its full length from now on.
+// AddAll puts all other leases on the wheel too, each with its full length from now on.
 func (w *Wheel) AddAll(now Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for n := Number(1); n < w.unused; n++ {
-		if l := w.Lease(n); l.place.Load() == isMade && l.renew(now) {
-			w.on++
-			w.put(l)
+	for n := Number(1); n < w.nextNumber; n++ {
+		if l := w.Lease(n); l.state.Load() == stateIdle && l.renew(now) {
+			w.active++
+			w.schedule(l)
 		}
 	}
 }
 
-// Drop takes a lease off the wheel, if it is on it, and gives it up: after a while it may be
-// made again for another tenant. A nil one, or one that was dropped, is no fault.
+// Drop takes a lease off the wheel, if it is on it, and frees it: after a while another tenant may
+// get it. It ignores nil and a lease that was dropped.
 func (w *Wheel) Drop(l *Lease, now Time) {
 	if l == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch l.place.Load() {
-	case isFree:
+	switch l.state.Load() {
+	case stateFree:
 		return
-	case isMade:
+	case stateIdle:
 	default:
-		w.takeOff(l)
+		w.deactivate(l)
 	}
-	l.place.Store(isFree)
-	w.made--
-	w.free = append(w.free, freed{l.number, now})
+	l.state.Store(stateFree)
+	w.used--
+	w.free = append(w.free, freedLease{l.number, now})
 }
 
-// takeOff takes a lease off the wheel that is on it.
-func (w *Wheel) takeOff(l *Lease) {
+// deactivate takes a lease off the wheel.
+func (w *Wheel) deactivate(l *Lease) {
 	w.unlink(l)
-	w.on--
-	l.place.Store(isMade)
+	w.active--
+	l.state.Store(stateIdle)
 }
 
-// Renew gives a lease its full length from now on; one that has fallen due, and waits, is out of
-// the line with it. It reports false where the lease has ended. A nil lease is that of a static
-// instance, and needs none.
+// Renew gives a lease its full length from now on, and removes it from the wait queue. It reports
+// false if the lease has expired. A nil lease, that of a static instance, needs no renewal.
 func (w *Wheel) Renew(l *Lease, now Time) bool {
 	if l == nil {
 		return true
@@ -170,175 +168,173 @@ func (w *Wheel) Renew(l *Lease, now Time) bool {
 	if !l.renew(now) {
 		return false
 	}
-	if l.place.Load() == inLine { // after the deadline is written: see hold
-		w.release(l)
+	if l.state.Load() == stateWaiting { // read after the deadline is written, see enqueue
+		w.leaveQueue(l)
 	}
 	return true
 }
 
-// release takes a lease out of the line that was renewed.
-func (w *Wheel) release(l *Lease) {
+// leaveQueue removes a renewed lease from the wait queue.
+func (w *Wheel) leaveQueue(l *Lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.place.Load() == inLine && !l.due(w.now) {
+	if l.state.Load() == stateWaiting && !l.due(w.now) {
 		w.unlink(l)
-		w.put(l)
+		w.schedule(l)
 	}
 }
 
-// Made returns how many leases were made and not dropped.
+// Made returns the number of leases that were made and not dropped.
 func (w *Wheel) Made() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.made
+	return w.used
 }
 
-// Len returns how many leases are on the wheel.
+// Len returns the number of leases on the wheel.
 func (w *Wheel) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.on
+	return w.active
 }
 
-// Held returns how many leases have fallen due and were not allowed to end.
+// Held returns the number of leases that are due and may not end yet.
 func (w *Wheel) Held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.line.len
+	return w.waiting.len
 }
 
-// Held is how many leases of a service wait.
+// Held is the number of leases held back of a service.
 type Held struct {
 	Service uint64
 	Leases  int
 }
 
-// HeldBy returns the services whose leases wait, those with the most first and most of them at
-// the most, and how many there are. It costs what all of them are: it is not for each tick.
-func (w *Wheel) HeldBy(most int) (by []Held, services int) {
+// HeldBy returns at most limit services with leases held back, those with the most first, and the
+// number of all such services. Its cost grows with that number: do not call it in each tick.
+func (w *Wheel) HeldBy(limit int) (by []Held, services int) {
 	w.mu.Lock()
-	by = make([]Held, 0, len(w.line.services))
-	for service, g := range w.line.services {
+	by = make([]Held, 0, len(w.waiting.services))
+	for service, g := range w.waiting.services {
 		by = append(by, Held{service, g.len})
 	}
 	w.mu.Unlock()
 	slices.SortFunc(by, func(a, b Held) int {
 		return cmp.Or(cmp.Compare(b.Leases, a.Leases), cmp.Compare(a.Service, b.Service))
 	})
-	return by[:min(most, len(by))], len(by)
+	return by[:min(limit, len(by))], len(by)
 }
 
-// Waits reports whether a lease has fallen due and was not allowed to end; and of its service,
-// how many wait like it, and how many have ended in the span of the rule.
+// Waits reports whether a lease is held back; and how many leases of its service are, and how many
+// have ended in the span of the rule.
 func (w *Wheel) Waits(l *Lease) (waits bool, held, lost int) {
-	if l == nil || l.place.Load() != inLine {
+	if l == nil || l.state.Load() != stateWaiting {
 		return false, 0, 0
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g := w.line.services[l.tenant.Service]
-	if g == nil || l.place.Load() != inLine { // it was renewed, or has ended, just now
+	g := w.waiting.services[l.tenant.Service]
+	if g == nil || l.state.Load() != stateWaiting { // renewed or expired meanwhile
 		return false, 0, 0
 	}
-	return true, g.len, w.budget.lost[l.tenant.Service]
+	return true, g.len, w.budget.lostBy[l.tenant.Service]
 }
 
-// Due ends leases whose deadline has come, as far as the rule lets them, takes them off the
-// wheel and returns them, to be dropped once their tenants have lost what they had by them. The
-// others wait, and may be renewed. It costs what the slots that time has passed hold and what
-// it returns, not what the wheel holds, nor how many wait.
+// Due expires the leases that are due, as far as the rule allows, takes them off the wheel and
+// returns them. The caller drops them once their tenants are updated. The others wait, and may be
+// renewed. Its cost grows with the slots since the last call and with what it returns, not with the
+// size of the wheel or of the wait queue.
 func (w *Wheel) Due(now Time, rule Rule) (ends []*Lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = now
 	b := &w.budget
-	leases := w.on
-	b.open(rule, leases, now, w.line.again)
-	w.collect(now)
-	for q := w.next(); q != nil; q = w.next() {
+	leases := w.active
+	b.open(rule, leases, now, w.waiting.clearLoss)
+	w.collectDue(now)
+	for q := w.nextQueue(); q != nil; q = w.nextQueue() {
 		l := w.Lease(q.first)
-		if !l.end(now) { // a renewal is about to take it out
+		if !l.end(now) { // renewed; leaveQueue has not removed it yet
 			w.unlink(l)
-			w.put(l)
+			w.schedule(l)
 			continue
 		}
-		w.takeOff(l)
+		w.deactivate(l)
 		ends = append(ends, l)
 		b.spend(rule, l.tenant.Service, leases, now)
-		w.line.lost(l.tenant.Service)
+		w.waiting.noteLoss(l.tenant.Service)
 	}
-	b.close(w.line.len > 0, w.line.fresh.any(), now)
+	b.close(w.waiting.len > 0, w.waiting.fresh.any(), now)
 	return ends
 }
 
-// next returns the queue that one may end of; nil where there is none.
-func (w *Wheel) next() *queue {
+// nextQueue returns the queue whose first lease may end, or nil if none may.
+func (w *Wheel) nextQueue() *queue {
 	switch {
 	case w.budget.common.left > 0:
-		return w.line.all.next()
-	case w.budget.kept.left > 0:
-		return w.line.fresh.next()
+		return w.waiting.all.next()
+	case w.budget.reserve.left > 0:
+		return w.waiting.fresh.next()
 	}
 	return nil
 }
 
-// mostCollected is how many leases join the line in one tick. Where a million fall due at the same
-// moment, as they do when nobody comes back after a restart, they are all in it after half a
-// second; meanwhile others get the lock.
-const mostCollected = 1 << 18
+// maxCollected is the number of leases that join the wait queue in one tick. If a million are due
+// at once, as when no instance comes back after a restart, all have joined after half a second, and
+// others get the lock in between.
+const maxCollected = 1 << 18
 
-// collect moves what has fallen due from the ring to the line.
-func (w *Wheel) collect(now Time) {
-	// The slot of now is only part past: it is looked at now, and again next time.
-	collected := 0
-	for turn := w.at; turn <= now && turn < w.at+slots*slotWidth; turn += slotWidth {
-		for l := w.Lease(w.ring[slotAt(turn)].first); l != nil; {
+// collectDue moves the leases that are due from the ring to the wait queue.
+func (w *Wheel) collectDue(now Time) {
+	// The current slot is only partly past: it is scanned now and again next time.
+	n := 0
+	for at := w.scannedTo; at <= now && at < w.scannedTo+slots*slotWidth; at += slotWidth {
+		for l := w.Lease(w.ring[slotAt(at)].first); l != nil; {
 			next := w.Lease(l.next)
 			if l.due(now) {
-				if collected++; collected > mostCollected {
-					w.at = turn // the rest of it is looked at next time
+				if n++; n > maxCollected {
+					w.scannedTo = at // the rest is scanned next time
 					return
 				}
 				w.unlink(l)
-				w.hold(l)
-			} else if s := w.slotOf(l); onRing+uint32(s) != l.place.Load() {
+				w.enqueue(l)
+			} else if s := w.slotFor(l); stateScheduled+uint32(s) != l.state.Load() {
 				w.unlink(l)
-				w.put(l)
+				w.schedule(l)
 			}
 			l = next
 		}
 	}
-	w.at = max(w.at, now-now%slotWidth)
+	w.scannedTo = max(w.scannedTo, now-now%slotWidth)
 }
 
-// hold puts a lease in the line.
-func (w *Wheel) hold(l *Lease) {
-	q := w.line.join(l.tenant, !w.budget.hasLost(l.tenant.Service))
-	w.link(l, &q.slot)
-	l.place.Store(inLine)
+// enqueue puts a lease into the wait queue.
+func (w *Wheel) enqueue(l *Lease) {
+	q := w.waiting.join(l.tenant, !w.budget.hasLost(l.tenant.Service))
+	w.link(l, &q.leaseList)
+	l.state.Store(stateWaiting)
 	if !l.due(w.now) {
-		// Whoever renewed it did not see that it is in the line. Whoever does from now on sees it.
+		// The renewal did not see the new state. Later renewals do.
 		w.unlink(l)
-		w.put(l)
+		w.schedule(l)
 	}
 }
 
 func slotAt(t Time) uint16 { return uint16(int(t/slotWidth) % slots) }
 
-// slotOf returns where a lease belongs. A deadline that has passed belongs to the slot
-// that is looked at next.
-func (w *Wheel) slotOf(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.at)) }
+// slotFor returns the slot of a lease. One that is due belongs to the slot that is scanned next.
+func (w *Wheel) slotFor(l *Lease) uint16 { return slotAt(max(Time(l.deadline.Load()), w.scannedTo)) }
 
-// put puts a lease on the ring.
-func (w *Wheel) put(l *Lease) {
-	s := w.slotOf(l)
+// schedule puts a lease on the ring.
+func (w *Wheel) schedule(l *Lease) {
+	s := w.slotFor(l)
 	w.link(l, &w.ring[s])
-	l.place.Store(onRing + uint32(s))
+	l.state.Store(stateScheduled + uint32(s))
 }
 
-// link puts a lease at the end of a list, so that those in line stand in the order in which they
-// fell due.
-func (w *Wheel) link(l *Lease, s *slot) {
+// link appends a lease to a list, so that waiting leases are in the order in which they fell due.
+func (w *Wheel) link(l *Lease, s *leaseList) {
 	l.prev, l.next = s.last, 0
 	if s.last != 0 {
 		w.Lease(s.last).next = l.number
@@ -348,15 +344,15 @@ func (w *Wheel) link(l *Lease, s *slot) {
 	s.last = l.number
 }
 
-// unlink takes a lease out of the list that it is in.
+// unlink removes a lease from its list.
 func (w *Wheel) unlink(l *Lease) {
 	var q *queue
-	var s *slot
-	if place := l.place.Load(); place == inLine {
-		q = w.line.queues[l.tenant]
-		s = &q.slot
+	var s *leaseList
+	if state := l.state.Load(); state == stateWaiting {
+		q = w.waiting.queues[l.tenant]
+		s = &q.leaseList
 	} else {
-		s = &w.ring[place-onRing]
+		s = &w.ring[state-stateScheduled]
 	}
 	if l.prev != 0 {
 		w.Lease(l.prev).next = l.next
@@ -369,6 +365,6 @@ func (w *Wheel) unlink(l *Lease) {
 		s.last = l.prev
 	}
 	if q != nil {
-		w.line.leave(q)
+		w.waiting.leave(q)
 	}
 }

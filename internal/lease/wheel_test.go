@@ -269,12 +269,12 @@ func TestATickCostsWhatLeavesAndNotWhatWaits(t *testing.T) {
 // or waits for long.
 func TestLeasesThatFallDueAllAtOnceAreTakenInAFewTicks(t *testing.T) {
 	var w Wheel
-	const all = 2*mostCollected + 100
+	const all = 2*maxCollected + 100
 	for n := range uint64(all) {
 		w.Add(w.New(time.Second, Tenant{Service: n % 100}, 0))
 	}
 	now, left := Time(time.Second), 0
-	for _, want := range []int{mostCollected, mostCollected, 100, 0} {
+	for _, want := range []int{maxCollected, maxCollected, 100, 0} {
 		due := w.Due(now, Rule{Percent: 100})
 		if len(due) != want {
 			t.Errorf("at %s: %d end, want %d", time.Duration(now), len(due), want)
@@ -317,7 +317,7 @@ func TestLeaseIsFoundByItsNumber(t *testing.T) {
 		t.Error("there is a lease of the number 0")
 	}
 	seen := map[Number]bool{}
-	for owner := range uint64(3 << pieceBits) {
+	for owner := range uint64(3 << chunkBits) {
 		l := w.New(time.Second, Tenant{Owner: owner}, 0)
 		if n := l.Number(); n == 0 || seen[n] || w.Lease(n) != l || l.Tenant().Owner != owner {
 			t.Fatalf("lease %d has number %d, which leads to %p, not to %p", owner, n, w.Lease(n), l)
