@@ -198,7 +198,7 @@ func TestHeldBackIsExplained(t *testing.T) {
 		t.Fatalf("%d instances are explained, want the 15 that are held back", len(e.Instances))
 	}
 	for _, i := range e.Instances {
-		if !i.Answered || !strings.Contains(i.Reason, "ended 2s ago: it is held back, since too many fell due at once. Of its service 15 are held back and 5 have left in 30s") {
+		if !i.Answered || !strings.Contains(i.Reason, "ended 2s ago: it is held back, because too many leases ended at once. Of its service, 15 instances are held back and 5 were removed in 30s") {
 			t.Errorf("%s: answered %v, %q", i.ID, i.Answered, i.Reason)
 		}
 		w.Must(w.Engine.Renew(testkit.Anyone, i.ID, service.Precondition{}))

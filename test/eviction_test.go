@@ -337,7 +337,7 @@ func TestMassDeathOfOneKeepsNoOtherDeadInstance(t *testing.T) {
 			t.Errorf("%s is told %s, want %s in it", tc.sentence, status, tc.want)
 		}
 	}
-	if told := asFlood.must(t, http.StatusOK, http.MethodGet, "/v1/explain?type=A&name="+under("flood"), ""); !strings.Contains(told, "it is held back, since too many fell due at once. Of its service ") {
+	if told := asFlood.must(t, http.StatusOK, http.MethodGet, "/v1/explain?type=A&name="+under("flood"), ""); !strings.Contains(told, "it is held back, because too many leases ended at once. Of its service, ") {
 		t.Errorf("no instance is explained to be held back: %s", shortened(told))
 	}
 }

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -11,25 +12,26 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Concerned yields the instances that a question in the zone is about, answered or not: those of
-// the service that the name belongs to, or those that have the address.
-func (z *Zone) Concerned(s *table.Snapshot, name string) func(yield func(*table.View, *table.Instance) bool) {
+// Explain yields the instances that a question in the zone is about and that may be read: those of
+// the service that the name belongs to, or those that have the address. With each it yields why the
+// instance is not in the answer, or "" if it is.
+func (z *Zone) Explain(s *table.Snapshot, name string, qtype uint16, answer []dns.RR, may func(service.Name) bool) iter.Seq2[*table.Instance, string] {
 	p := z.parse(name)
-	return func(yield func(*table.View, *table.Instance) bool) {
+	return func(yield func(*table.Instance, string) bool) {
 		if p.addr.IsValid() {
 			for h := range s.Holders(p.addr) {
-				if h.Instance != nil && !yield(s.Service(h.Service), h.Instance) {
+				if h.Instance != nil && may(h.Service) && !yield(h.Instance, z.missing(s.Service(h.Service), h.Instance, p, name, qtype, answer)) {
 					return
 				}
 			}
 			return
 		}
 		view := s.Service(p.service)
-		if view == nil {
+		if view == nil || !may(view.Name) {
 			return
 		}
-		for i := range s.InstancesOf(view.Name) {
-			if !yield(view, i) {
+		for i := range view.Instances {
+			if !yield(i, z.missing(view, i, p, name, qtype, answer)) {
 				return
 			}
 		}
@@ -43,11 +45,11 @@ func (z *Zone) ServiceOf(name string) (service.Name, bool) {
 	return p.service, p.service.Service != ""
 }
 
-// Shows reports whether a caller who may read only some services may see that a name exists: the
+// Visible reports whether a caller who may read only some services may see that a name exists: the
 // name of a namespace if one of them is in it, the name of an address if one of them is answered
 // there. Names of a service are checked by [Zone.ServiceOf]. Other names, and the zone's own
 // records, are public.
-func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(service.Name) bool) bool {
+func (z *Zone) Visible(s *table.Snapshot, name string, qtype uint16, may func(service.Name) bool) bool {
 	p := z.parse(name)
 	switch {
 	case p.kind == apex && (qtype == dns.TypeSOA || qtype == dns.TypeNS):
@@ -73,9 +75,8 @@ func (z *Zone) Shows(s *table.Snapshot, name string, qtype uint16, may func(serv
 	return true
 }
 
-// Missing returns why an instance is not in the answer to a question, or "" if it is.
-func (z *Zone) Missing(view *table.View, i *table.Instance, name string, qtype uint16, answer []dns.RR) string {
-	p := z.parse(name)
+// missing returns why an instance is not in the answer to a question, or "" if it is.
+func (z *Zone) missing(view *table.View, i *table.Instance, p parsed, name string, qtype uint16, answer []dns.RR) string {
 	switch {
 	case view.Type() == service.ExternalName:
 		return "the service is an external name: its instances are not answered"

@@ -40,6 +40,8 @@ func explainWorld() *table.State {
 	})
 }
 
+func anyService(service.Name) bool { return true }
+
 func TestEachInstanceIsExplained(t *testing.T) {
 	state := explainWorld()
 	for _, tc := range []struct {
@@ -93,12 +95,11 @@ func TestEachInstanceIsExplained(t *testing.T) {
 		a := zone.Lookup(state.Snapshot, name, tc.qtype)
 		r.Add(name, a)
 		explained := false
-		for view, i := range zone.Concerned(state.Snapshot, name) {
+		for i, reason := range zone.Explain(state.Snapshot, name, tc.qtype, m.Answer, anyService) {
 			if i.ID().ID != tc.instance {
 				continue
 			}
 			explained = true
-			reason := zone.Missing(view, i, name, tc.qtype, m.Answer)
 			if (reason == "") != (tc.reason == "") || !strings.Contains(reason, tc.reason) {
 				t.Errorf("%s: %s of %s %s: got %q, want %q", tc.sentence, tc.instance, name, dns.TypeToString[tc.qtype], reason, tc.reason)
 			}
@@ -118,8 +119,8 @@ func TestAnInstanceLeftOutOfABoundedAnswerIsExplainedSo(t *testing.T) {
 		r := Reply{Msg: new(dns.Msg), Room: dns.MaxMsgSize}
 		r.Add(name, zone.Lookup(state.Snapshot, name, qtype))
 		var in, out int
-		for view, i := range zone.Concerned(state.Snapshot, name) {
-			switch reason := zone.Missing(view, i, name, qtype, r.Msg.Answer); {
+		for _, reason := range zone.Explain(state.Snapshot, name, qtype, r.Msg.Answer, anyService) {
+			switch {
 			case reason == "":
 				in++
 			case strings.Contains(reason, "more records than one answer"):

@@ -126,13 +126,15 @@ func (p *packed) appendGlue(rrs []dns.RR, target int, name string) []dns.RR {
 	return rrs
 }
 
-// targetName returns the name of a record's target, or "".
-func targetName(rr dns.RR) string {
+// TargetName returns the name of the host that an SRV, NS or PTR record leads to, or "".
+func TargetName(rr dns.RR) string {
 	switch rr := rr.(type) {
 	case *dns.SRV:
 		return rr.Target
 	case *dns.NS:
 		return rr.Ns
+	case *dns.PTR:
+		return rr.Ptr
 	}
 	return ""
 }

@@ -62,7 +62,7 @@ func (r *Reply) add(owner string, set *rrset, c choice) {
 		rr := set.record(n, owner)
 		r.Msg.Answer = append(r.Msg.Answer, rr)
 		if target, ok := set.targetOf(n); ok && seen.add(target, int(set.numTargets)) {
-			r.Msg.Extra = set.appendGlue(r.Msg.Extra, target, targetName(rr))
+			r.Msg.Extra = set.appendGlue(r.Msg.Extra, target, TargetName(rr))
 		}
 	}
 }

@@ -141,10 +141,10 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := record{body: packBody(rr)}
-		if targetName(rr) != "" {
+		if TargetName(rr) != "" {
 			var addresses builder
 			addresses.addAddress(address(7), noLease)
-			name, _ := packName(targetName(rr))
+			name, _ := packName(TargetName(rr))
 			in.target = newTarget(name, &addresses)
 		}
 		var b builder
@@ -157,7 +157,7 @@ func TestRecordOfASetIsItsOwn(t *testing.T) {
 		if number, ok := s.targetOf(0); ok != (in.target != nil) {
 			t.Errorf("%s: it has a target: %v", rr, ok)
 		} else if ok {
-			if got := s.appendGlue(nil, number, targetName(out)); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
+			if got := s.appendGlue(nil, number, TargetName(out)); len(got) != 1 || got[0].String() != "y.\t0\tIN\tA\t192.0.2.7" {
 				t.Errorf("%s: its target has the addresses %v", rr, got)
 			}
 		}

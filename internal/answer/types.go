@@ -11,7 +11,7 @@ import (
 // recordType is a type of the records of services and instances, and how they are collected. A
 // function is nil if no name of its kind has such records.
 //
-// To add a type, add a row to recordTypes. If its rdata names a host, extend nameAt and targetName
+// To add a type, add a row to recordTypes. If its rdata names a host, extend nameAt and TargetName
 // as well.
 type recordType struct {
 	qtype uint16
