@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
@@ -16,26 +17,51 @@ import (
 // the service that the name belongs to, or those that have the address. With each it yields why the
 // instance is not in the answer, or "" if it is.
 func (z *Zone) Explain(s *table.Snapshot, name string, qtype uint16, answer []dns.RR, may func(service.Name) bool) iter.Seq2[*table.Instance, string] {
-	p := z.parse(name)
+	e := explainer{zone: z, state: s, name: z.parse(name), qtype: qtype, answer: make(map[string]bool, len(answer))}
+	for _, rr := range answer {
+		if body := packBody(rr); body != nil {
+			e.answer[bodyKey(body)] = true
+		}
+	}
 	return func(yield func(*table.Instance, string) bool) {
-		if p.addr.IsValid() {
-			for h := range s.Holders(p.addr) {
-				if h.Instance != nil && may(h.Service) && !yield(h.Instance, z.missing(s.Service(h.Service), h.Instance, p, name, qtype, answer)) {
+		if e.name.addr.IsValid() {
+			for h := range s.Holders(e.name.addr) {
+				if h.Instance != nil && may(h.Service) && !yield(h.Instance, e.missing(s.Service(h.Service), h.Instance)) {
 					return
 				}
 			}
 			return
 		}
-		view := s.Service(p.service)
+		view := s.Service(e.name.service)
 		if view == nil || !may(view.Name) {
 			return
 		}
 		for i := range view.Instances {
-			if !yield(i, z.missing(view, i, p, name, qtype, answer)) {
+			if !yield(i, e.missing(view, i)) {
 				return
 			}
 		}
 	}
+}
+
+// explainer explains the instances of one question.
+type explainer struct {
+	zone   *Zone
+	state  *table.Snapshot
+	name   parsed
+	qtype  uint16
+	answer map[string]bool // its records, by bodyKey
+}
+
+// bodyKey returns the body of a record for comparing: without its TTL and without the weight of
+// an SRV record, which depends on the other records of the answer.
+func bodyKey(body []byte) string {
+	body = slices.Clone(body)
+	putBodyHeader(body, binary.BigEndian.Uint16(body))
+	if binary.BigEndian.Uint16(body) == dns.TypeSRV {
+		setWeight(body, 0)
+	}
+	return string(body)
 }
 
 // ServiceOf returns the service that a name in the zone belongs to, whether or not it exists; ok is
@@ -75,8 +101,9 @@ func (z *Zone) Visible(s *table.Snapshot, name string, qtype uint16, may func(se
 	return true
 }
 
-// missing returns why an instance is not in the answer to a question, or "" if it is.
-func (z *Zone) missing(view *table.View, i *table.Instance, p parsed, name string, qtype uint16, answer []dns.RR) string {
+// missing returns why an instance is not in the answer, or "" if it is.
+func (e *explainer) missing(view *table.View, i *table.Instance) string {
+	p := e.name
 	switch {
 	case view.Type() == service.ExternalName:
 		return "the service is an external name: its instances are not answered"
@@ -87,54 +114,45 @@ func (z *Zone) missing(view *table.View, i *table.Instance, p parsed, name strin
 	case view.Type() == service.ClusterIP && (p.kind == serviceName || p.kind == portName):
 		return "the service answers with its cluster IPs"
 	}
-	switch a := z.lookupAlone(view, i, p, qtype); {
+	switch a := e.lookupAlone(view, i); {
 	case a.Outcome == NoName && p.kind == hostName:
 		return fmt.Sprintf("the name belongs to another host: this instance is at %s", strings.Join(labels(i), ", "))
 	case a.Outcome == NoName:
 		return fmt.Sprintf("it has no port %s", p.label)
 	case a.Outcome == NoData:
-		return fmt.Sprintf("it has no %s record at this name", dns.Type(qtype))
-	case !a.set.intersects(name, answer):
+		return fmt.Sprintf("it has no %s record at this name", dns.Type(e.qtype))
+	case !e.answers(a.set):
 		return "left out this time: there are more records than one answer holds"
 	}
 	return ""
 }
 
-// lookupAlone answers a question from a table that holds one instance only. Of the service's
+// lookupAlone answers the question as if the table held one instance only. Of the service's
 // definition it keeps only what decides whether instances are answered.
-func (z *Zone) lookupAlone(view *table.View, i *table.Instance, p parsed, qtype uint16) Answer {
-	var b table.Builder
-	if def := view.Definition; def != nil {
-		b.Define(view.Name, &service.Definition{Type: def.Type, PublishNotReady: def.PublishNotReady})
+func (e *explainer) lookupAlone(view *table.View, i *table.Instance) Answer {
+	if addr := e.name.addr; addr.IsValid() {
+		var b builder
+		if e.qtype == dns.TypePTR {
+			e.zone.addPTR(&b, e.state, table.Holder{Service: view.Name, Instance: i}, addr)
+		}
+		return found(b.set())
 	}
-	b.Put(table.NewInstance(i.ID(), i.Said(), i.RegisteredAt(), 0))
-	alone := b.Done(i.Revision)
-	if p.addr.IsValid() {
-		return z.lookupReverse(alone, p.addr, qtype)
+	var def *service.Definition
+	if d := view.Definition; d != nil {
+		def = &service.Definition{Type: d.Type, PublishNotReady: d.PublishNotReady}
 	}
-	return z.lookupService(alone.Service(view.Name), p, qtype)
+	return e.zone.lookupService(view.Alone(i, def), e.name, e.qtype)
 }
 
-// intersects reports whether an answer holds one of the records. It ignores TTLs, and weights,
-// which depend on the other records of the answer.
-func (s *rrset) intersects(owner string, answer []dns.RR) bool {
+// answers reports whether the answer holds one of the records of a set.
+func (e *explainer) answers(s *rrset) bool {
 	for n := range int(s.numRecords) {
-		rr := withoutWeight(s.record(n, owner))
-		if slices.ContainsFunc(answer, func(other dns.RR) bool { return dns.IsDuplicate(withoutWeight(other), rr) }) {
+		body, _ := cutRecord(s.recordsFrom(n))
+		if e.answer[bodyKey(body)] {
 			return true
 		}
 	}
 	return false
-}
-
-// unweighted returns a record without the weight that an SRV record has.
-func withoutWeight(rr dns.RR) dns.RR {
-	if srv, ok := rr.(*dns.SRV); ok {
-		copied := *srv
-		copied.Weight = 0
-		return &copied
-	}
-	return rr
 }
 
 func labels(i *table.Instance) []string {

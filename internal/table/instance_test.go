@@ -156,3 +156,25 @@ func TestPuttingACopyChangesNothingPublished(t *testing.T) {
 		t.Errorf("got %+v", got.Said())
 	}
 }
+
+// A view of one instance has its lease: what ends it in the table ends it there.
+func TestAloneIsAViewOfOneInstance(t *testing.T) {
+	name := service.Name{Namespace: "prod", Service: "web"}
+	d := Empty(1).Edit()
+	for _, id := range []string{"a", "b", "c"} {
+		is := service.Instance{Status: service.Up, Hostname: id, Lease: service.LeaseOf(30), Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+		d.Put(NewInstance(service.ID{Name: name, ID: id}, is, time.Time{}, 0))
+	}
+	s, _ := d.Done()
+	of := s.Service(name)
+	def := &service.Definition{PublishNotReady: true}
+	alone := of.Alone(of.At(1), def)
+	if alone.Len() != 1 || alone.Name != name || alone.Definition != def || of.Len() != 3 || of.Definition != nil {
+		t.Fatalf("got %+v of %+v", alone, of)
+	}
+	got, want := alone.At(0), of.At(1)
+	said := want.Said()
+	if got.ID() != want.ID() || got.Lease() != want.Lease() || !got.Says(&said) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -120,6 +120,13 @@ func (v *View) freeze() *View {
 	return &View{Name: v.Name, Definition: v.Definition, Revision: v.Revision, frozen: true, leases: v.leases, runs: v.runs}
 }
 
+// Alone returns a view of the service as if it had one instance only, and that definition.
+func (v *View) Alone(i *Instance, def *service.Definition) *View {
+	alone := &View{Name: v.Name, Definition: def, Revision: v.Revision, frozen: v.frozen, leases: v.leases}
+	alone.runs = append(alone.one[:0], run{0, packBlock([]*Instance{i})})
+	return alone
+}
+
 // Answers reports what the view of an instance's service does. Mostly it need not look at
 // that: nothing but the type of its service keeps an instance that is up from being answered.
 func (s *Snapshot) Answers(i *Instance) bool {
