@@ -14,11 +14,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// longestDatagram is the most bytes that a message over UDP may have: what an IPv4 packet has
-// room for (RFC 791, RFC 768). A client may allow more, and would then get nothing.
+// longestDatagram is the largest message over UDP, the payload of an IPv4 packet (RFC 791, RFC
+// 768). A client may advertise more, but could not receive it.
 const longestDatagram = 65535 - 20 - 8
 
-// roomOf returns how many bytes the reply to a request may have.
+// roomOf returns the largest size of the reply to a request.
 func roomOf(r *request.Request) int {
 	if r.Proto() == "udp" {
 		return min(r.Size(), longestDatagram)
@@ -26,8 +26,8 @@ func roomOf(r *request.Request) int {
 	return r.Size()
 }
 
-// room returns how many of them the handler's message may take. The server adds the OPT record,
-// which is the request's without the options that it does not know.
+// room returns the largest size of the handler's message. The server adds the OPT record, which is
+// that of the request without the options that the server does not know.
 func (q *query) room() int {
 	room := roomOf(&q.req)
 	opt := q.req.Req.IsEdns0()
@@ -46,13 +46,13 @@ func (q *query) room() int {
 	return room - dns.Len(opt)
 }
 
-// Plugins that stand before ours may add to its message: *nsid* an option, *tsig* a signature,
-// *dnssec* many, *rewrite* longer names. CoreDNS then cuts off what is too much wherever it comes
-// to an end, and says that answers are missing though it was their addresses; or it sends
-// nothing, since it does not cut what is signed. So where there are any, a writer of ours
-// stands behind them all, before CoreDNS's own, and makes the message fit once it is complete.
+// Plugins before this one may add to its message: *nsid* an option, *tsig* a signature, *dnssec* many,
+// *rewrite* longer names. CoreDNS then truncates the message at its size and sets TC although only
+// additional records are missing; or it sends nothing, since it does not truncate signed messages.
+// So if there are such plugins, a fitter stands between them and CoreDNS's own writer, and makes the
+// message fit once it is complete.
 
-// front hands that writer to the first plugin of the server block.
+// front gives the fitter to the first plugin of the server block.
 type front struct {
 	next    plugin.Handler
 	handler *Handler
@@ -67,7 +67,7 @@ func (f *front) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) 
 	return f.next.ServeDNS(ctx, w, r)
 }
 
-// fitter makes a message of ours fit.
+// fitter is a writer that makes messages of this plugin fit.
 type fitter struct {
 	dns.ResponseWriter
 	req  *dns.Msg
@@ -76,7 +76,7 @@ type fitter struct {
 
 type fitterKey struct{}
 
-// withFitter is apart, since every query goes through ServeDNS and has little stack.
+// withFitter is a function of its own since every query passes through ServeDNS, on a small stack.
 //
 //go:noinline
 func withFitter(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (context.Context, dns.ResponseWriter) {
@@ -93,8 +93,8 @@ func (f *fitter) WriteMsg(m *dns.Msg) error {
 	return f.ResponseWriter.WriteMsg(m)
 }
 
-// fitter returns the writer that makes the query's message fit; nil where none does. Where the
-// server asks itself, that of the question before is in the context as well.
+// fitter returns the writer that makes the query's message fit, or nil. If the server queries
+// itself, the context holds the fitter of the outer query as well.
 func (q *query) fitter() *fitter {
 	if f, ok := q.ctx.Value(fitterKey{}).(*fitter); ok && f.req == q.req.Req {
 		return f
@@ -102,8 +102,9 @@ func (q *query) fitter() *fitter {
 	return nil
 }
 
-// addTo puts the handler into its server block, and a front before all other plugins. The
-// returned function says whether that is needed, when all plugins are known: before the first query.
+// addTo adds the handler to its server block, and a front before all other plugins. The returned
+// function decides whether the front is needed; call it when all plugins are known, before the
+// first query.
 func (h *Handler) addTo(server *dnsserver.Config) (complete func()) {
 	before := len(server.Plugin)
 	server.AddPlugin(func(next plugin.Handler) plugin.Handler {
@@ -126,8 +127,8 @@ func (h *Handler) addTo(server *dnsserver.Config) (complete func()) {
 	}
 }
 
-// addNothing are the plugins that stand before ours and let a message of ours pass, or make it
-// no longer. Of others that is not known.
+// addNothing are the plugins before this one that pass its messages on without making them longer.
+// Other plugins may make them longer.
 var addNothing = []string{
 	"metadata", "geoip", "cancel", "bufsize", "trace", "prometheus", "errors", "log", "dnstap", "local", "any",
 	"chaos", "loadbalance", "acl", "cache", "header", "minimal", "template", "transfer",

@@ -14,10 +14,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// sendPacked sends an answer in wire form past whoever would pack a message, see
-// answer.Wire, and reports whether it did. It does where nobody wants to see the message:
-// a plugin above that does, to change it or to tell of it, has put a writer of its own
-// around the server's, and so has a server that is no plain socket.
+// sendPacked sends an answer in wire form, see answer.Wire, and reports whether it did. It does so
+// only if nobody needs to see the message: a plugin that changes or reports messages wraps the
+// server's writer, and so does a server that is not a plain socket.
 func (q *query) sendPacked(a *answer.Answer) (sent bool, err error) {
 	if q.asksSOA() {
 		return false, nil
@@ -41,32 +40,33 @@ func (q *query) sendPacked(a *answer.Answer) (sent bool, err error) {
 	return true, err
 }
 
-// buffers are kept for use again: the server below has sent their bytes when it returns.
+// buffers are reused: the server has sent their bytes when Write returns.
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 0, dns.DefaultMsgSize)
 	return &b
 }}
 
-// direct reports whether a writer leads straight to a socket, where bytes go the way that a
-// message goes. The writers on that way are known: those between plugins only tell which one
-// has answered, that of *prometheus* counts bytes, and asks for the response code, which it is
-// to be told, and our own and CoreDNS's only make messages fit. Below them stands the socket's.
-// Anything else may do more with a message than with bytes: DNS over QUIC ends its stream, and
-// a server that asks itself would send its client what was meant for itself.
+// direct reports whether a writer leads straight to a socket, where bytes go the same way as a
+// message. It knows the writers on that way: those between plugins note which plugin has answered;
+// that of *prometheus* counts bytes, and needs to know the response code; ours and CoreDNS's own
+// make messages fit. Below them is the socket's.
+//
+// Any other writer may do more with a message than with bytes: that of DNS over QUIC ends its
+// stream, and a server that queries itself would send its client an answer meant for itself.
 func direct(w dns.ResponseWriter) (recorder *metrics.Recorder, ok bool) {
 	w = behindPlugins(w)
-	if r, is := w.(*metrics.Recorder); is {
+	if r, ok := w.(*metrics.Recorder); ok {
 		recorder, w = r, behindPlugins(r.ResponseWriter)
 	}
-	if f, is := w.(*fitter); is {
+	if f, ok := w.(*fitter); ok {
 		w = f.ResponseWriter
 	}
 	scrub, ok := w.(*request.ScrubWriter)
 	return recorder, ok && isSocket(scrub.ResponseWriter)
 }
 
-// behindPlugins returns the writer that the writers between plugins stand around. CoreDNS
-// does not export their type, only the writer that is embedded in it.
+// behindPlugins returns the writer below those between plugins. CoreDNS does not export their type,
+// only the writer embedded in it.
 func behindPlugins(w dns.ResponseWriter) dns.ResponseWriter {
 	for {
 		v := reflect.ValueOf(w)
@@ -81,7 +81,7 @@ func behindPlugins(w dns.ResponseWriter) dns.ResponseWriter {
 	}
 }
 
-// betweenPlugins is the type of the writer that CoreDNS hands from one plugin to the next.
+// betweenPlugins is the type of the writer that CoreDNS passes from one plugin to the next.
 var betweenPlugins = func() reflect.Type {
 	var c caught
 	_, _ = plugin.NextOrFailure(pluginName, &c, context.Background(), nil, nil)
@@ -89,10 +89,10 @@ var betweenPlugins = func() reflect.Type {
 		t.Elem().NumField() > 0 && t.Elem().Field(0).Name == "ResponseWriter" {
 		return t
 	}
-	return nil // a CoreDNS that does it otherwise: then its writers are as any other
+	return nil // another CoreDNS: treat its writers like any other
 }()
 
-// caught is a plugin that looks at nothing but the writer's type.
+// caught is a plugin that only notes the writer's type.
 type caught struct{ writer reflect.Type }
 
 func (c *caught) Name() string { return pluginName }

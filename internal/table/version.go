@@ -2,30 +2,30 @@ package table
 
 import "time"
 
-// Version is the table as zone transfers send it. All changes of one second make one version,
-// which is published when that second is over: so a serial number stands for one content, there
-// is at most one a second, and none that was told is ahead of the clock. Whatever a server is
-// restarted with, an older file or none, it begins with a greater one, unless it was started
-// within the same second before.
+// Version is the table as zone transfers send it. All changes of one second form one version, which
+// is published when that second is over. So a serial stands for one content, there is at most one
+// serial a second, and none is ahead of the clock. A restarted server begins with a greater serial,
+// whatever file it loads, unless it restarts within the same second.
 //
-// Its instances are those of its second: one whose lease has ended since is still answered.
+// The instances of a version are those of its second: one whose lease has ended since then is still
+// answered.
 type Version struct {
 	*Snapshot
 	second int64
 }
 
-// Serial returns the serial number of the zones that are made of the version: the Unix time in
-// seconds of its newest change, to be compared by RFC 1982.
+// Serial returns the serial of the version's zones: the Unix time in seconds of its newest change.
+// Serials are compared by RFC 1982.
 func (v *Version) Serial() uint32 { return uint32(v.second) }
 
-// Version returns the version that is transferred now.
+// Version returns the version that transfers send now.
 func (s *State) Version() *Version { return s.version.Load() }
 
-// Serial returns that of the version that is transferred now.
+// Serial returns the serial of the version that transfers send now.
 func (s *State) Serial() uint32 { return s.Version().Serial() }
 
-// Settle has what is published become the version that is transferred, where the second of its
-// newest change is over. It must be called now and then; any goroutine may.
+// Settle makes the published state the version that transfers send, if the second of its newest
+// change is over. It must be called regularly; any goroutine may call it.
 func (t *Table) Settle(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -34,39 +34,40 @@ func (t *Table) Settle(now time.Time) {
 	}
 }
 
-// settle does what Settle says, at that second. The caller holds the table's mu.
+// settle implements Settle for the current second. The caller holds the table's mu.
 func (s *State) settle(second int64) {
 	if second > s.second && s.second > s.Version().second {
 		s.version.Store(newVersion(s.Snapshot, s.second))
 	}
 }
 
+// newVersion returns the version of a snapshot.
 func newVersion(s *Snapshot, second int64) *Version {
 	frozen := *s
 	frozen.frozen = true
 	return &Version{&frozen, second}
 }
 
-// calendar tells the Unix time in seconds, and never goes back: where the clock of the machine
-// was set back, it counts on by the monotonic clock until that one has caught up.
+// calendar tells the Unix time in seconds and never goes back: if the machine's clock is set back,
+// it counts on by the monotonic clock until that clock has caught up.
 type calendar struct {
-	began  time.Time
-	second int64         // the last that the machine's clock told
-	at     time.Duration // when it did, since began
+	start  time.Time
+	second int64         // the last one read from the machine's clock
+	at     time.Duration // time of that reading, since start
 }
 
 func (c *calendar) read(now time.Time) int64 {
-	if c.began.IsZero() {
-		c.began = now
+	if c.start.IsZero() {
+		c.start = now
 	}
-	return c.count(now.Unix(), now.Sub(c.began))
+	return c.count(now.Unix(), now.Sub(c.start))
 }
 
-// count returns the second, by what the machine's clock tells and by the time since began.
-func (c *calendar) count(told int64, at time.Duration) int64 {
-	if counted := c.second + int64((at-c.at)/time.Second); told < counted {
+// count returns the second, given the second of the machine's clock and the time since start.
+func (c *calendar) count(clock int64, at time.Duration) int64 {
+	if counted := c.second + int64((at-c.at)/time.Second); clock < counted {
 		return counted
 	}
-	c.second, c.at = told, at
-	return told
+	c.second, c.at = clock, at
+	return clock
 }
