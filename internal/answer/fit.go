@@ -4,7 +4,7 @@ import "github.com/miekg/dns"
 
 // Fit makes a message fit into room bytes. It removes the whole additional section before any
 // answer, since clients would take a part of it for all there is (RFC 2181, section 9). TC is set
-// only if answers are missing. OPT and TSIG records stay in any case (RFC 6891, section 7; RFC
+// only if answers are missing, or was set before. OPT and TSIG records stay in any case (RFC 6891, section 7; RFC
 // 8945, section 5.3).
 func Fit(m *dns.Msg, room int) {
 	if signature := m.IsTsig(); signature != nil {
@@ -12,11 +12,11 @@ func Fit(m *dns.Msg, room int) {
 		defer func() { m.Extra = append(m.Extra, signature) }()
 		room -= dns.Len(signature) // it is signed last, and not compressed
 	}
-	if m.Len() <= room {
+	if m.Len() <= room && !m.Truncated {
 		return
 	}
 	m.Compress = true
-	if m.Len() <= room {
+	if m.Len() <= room && !m.Truncated {
 		return
 	}
 	opt := m.IsEdns0()
@@ -24,7 +24,9 @@ func Fit(m *dns.Msg, room int) {
 	if opt != nil {
 		m.Extra = []dns.RR{opt}
 	}
+	missing := m.Truncated
 	m.Truncate(room)
+	m.Truncated = m.Truncated || missing
 	m.Compress = true
 	for m.Len() > room && len(m.Answer)+len(m.Ns) > 0 { // Truncate stops at 512 bytes
 		if n := len(m.Ns); n > 0 {

@@ -53,6 +53,11 @@ func (r *Reply) add(owner string, set *rrset, c choice) {
 	}
 	r.parts = append(r.parts, part{set, c, len(r.Msg.Answer)})
 
+	// The rest of a part that is sent whole is missing, even if the records become shorter later, as
+	// *rewrite* may have it.
+	if set.isPart() && c.n == int(set.numRecords) {
+		r.Msg.Truncated = true
+	}
 	r.Msg.Answer = slices.Grow(r.Msg.Answer, c.n)
 	if set.numTargets > 0 {
 		r.Msg.Extra = slices.Grow(r.Msg.Extra, c.n)

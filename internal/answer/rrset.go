@@ -28,6 +28,9 @@ type rrset struct {
 // replaces it. Building a part costs about as much as a thousand answers.
 const answersPerPart = 1000
 
+// isPart reports whether there are more records than these.
+func (s *rrset) isPart() bool { return s.served.Load() > 0 }
+
 // exhausted reports whether a part has served its number of answers, and counts one more.
 func (s *rrset) exhausted() bool {
 	return s.served.Load() > 0 && s.served.Add(1) > answersPerPart+1
