@@ -66,7 +66,7 @@ func (b *bench) flat(ctx context.Context, size int) (*flat, error) {
 		return nil, err
 	}
 	f := &flat{server: s}
-	full, err := s.resident()
+	full, _, err := s.memory()
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func flatSection(all []*flat) section {
 	line("one registration at a time, 99th percentile µs", func(f *flat) []float64 { return f.p99 }, first, 0, atMost(1.5))
 	line("changes a second over 32 connections", func(f *flat) []float64 { return f.rate }, second, 0, atLeast(0.8))
 	line("CPU µs per change, over 32 connections", func(f *flat) []float64 { return f.cost }, second, 1, target{})
-	line("resident memory per instance, bytes", func(f *flat) []float64 { return []float64{f.memory} }, second, 0, target{})
+	line("memory of its own per instance, bytes", func(f *flat) []float64 { return []float64{f.memory} }, second, 0, target{})
 	return section{
 		paragraph(fmt.Sprintf("Services of %d instances, so that A has %d records; store in memory. A registration adds an instance to a service, and a deregistration takes it away. The ratio is that of the largest table to the smallest; of changes over 32 connections and of memory, to that of %d instances.", flatEach, flatEach, second.world.instances())),
 		t,
@@ -147,7 +147,7 @@ func bounds(largest *flat, restart spread, p *pauses) *table {
 		got    float64
 		target float64
 	}{
-		{"resident memory per instance, bytes", largest.memory, 700},
+		{"memory of its own per instance, bytes", largest.memory, 700},
 		{"restart until ready, seconds", restart.median, 5},
 		{fmt.Sprintf("more queries above %s while garbage is collected than between collections, %%", longWait), p.excess(), 0.1},
 	} {

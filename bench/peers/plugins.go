@@ -43,7 +43,7 @@ func startRegistry(ctx context.Context, b *bench, s *server) error {
 	if err != nil {
 		return err
 	}
-	if s.empty, err = s.resident(); err != nil {
+	if s.empty, _, err = s.memory(); err != nil {
 		return err
 	}
 	return fill(ctx, s)

@@ -140,16 +140,19 @@ func parseSchedstat(text []byte) (time.Duration, error) {
 	return time.Duration(n), nil
 }
 
-// resident is the memory that the process has, in bytes.
-func (p *process) resident() (int, error) {
+// memory returns what the process has of its own, in bytes, and of files: pages that the kernel
+// drops when it needs the room.
+func (p *process) memory() (own, files int, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	_, after, _ := strings.Cut(string(text), "VmRSS:")
-	var kilobytes int
-	if _, err := fmt.Sscan(after, &kilobytes); err != nil {
-		return 0, fmt.Errorf("read the memory of the process: %w", err)
+	for name, bytes := range map[string]*int{"RssAnon:": &own, "RssFile:": &files} {
+		_, after, _ := strings.Cut(string(text), name)
+		if _, err := fmt.Sscan(after, bytes); err != nil {
+			return 0, 0, fmt.Errorf("read %s the process has: %w", name, err)
+		}
+		*bytes <<= 10
 	}
-	return kilobytes << 10, nil
+	return own, files, nil
 }
