@@ -14,7 +14,7 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
 
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 
 	"github.com/miekg/dns"
 )
@@ -203,7 +203,7 @@ func TestWhatNobodyBehindKnowsIsOursToDeny(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if lines, want := testkit.Summary(got), wanted(t, want); !slices.Equal(lines, want) {
+				if lines, want := enginetest.Summary(got), wanted(t, want); !slices.Equal(lines, want) {
 					t.Errorf("%s: got %q, want %q", name, lines, want)
 				}
 			}

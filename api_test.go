@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -40,7 +41,7 @@ func TestASnapshotIsThatOfALoadedStore(t *testing.T) {
 	if err := newWorldOn(t, Config{}, nil).api().Snapshot(io.Discard); err != service.ErrNoSnapshot {
 		t.Errorf("in memory: got %v", err)
 	}
-	w := newWorldOn(t, Config{}, testkit.NewStore(t))
+	w := newWorldOn(t, Config{}, enginetest.NewStore(t))
 	if err := w.api().Snapshot(io.Discard); !errors.Is(err, errors.ErrUnsupported) { // the store's own answer
 		t.Errorf("kept: got %v", err)
 	}
@@ -68,7 +69,7 @@ func TestAnExportCarriesTheTable(t *testing.T) {
 	if !strings.Contains(exported, `"id":"pod"`) {
 		t.Fatalf("got %s", exported)
 	}
-	to := newWorldOn(t, Config{}, testkit.NewStore(t))
+	to := newWorldOn(t, Config{}, enginetest.NewStore(t))
 	dry := to.call("POST", "/v1/import?dryRun=true", exported)
 	if !strings.Contains(dry, `"services":{"created":1,"changed":0,"unchanged":0`) || !strings.Contains(dry, `"instances":{"created":4,"changed":0,"unchanged":0`) || len(to.Store.Objects) > 0 {
 		t.Errorf("a dry run: got %s, and %d objects are kept", dry, len(to.Store.Objects))

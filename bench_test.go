@@ -8,7 +8,7 @@ import (
 
 	"github.com/coredns/coredns/request"
 
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 
 	"github.com/miekg/dns"
 )
@@ -31,7 +31,7 @@ func BenchmarkServeDNS(b *testing.B) {
 		{"NXDOMAIN/wire", "not-", dns.TypeA, true},
 	} {
 		b.Run(q.sentence, func(b *testing.B) {
-			testkit.ForEachPopulace(b, func(b *testing.B, p *testkit.Populace) {
+			enginetest.ForEachPopulace(b, func(b *testing.B, p *enginetest.Populace) {
 				h := newHandler(&Config{Zones: []string{"cluster.local.", "in-addr.arpa."}, TTL: defaultTTL}, nil)
 				h.registry.Store(p.Engine)
 				serve := func(client dns.ResponseWriter, question *dns.Msg) {
@@ -47,7 +47,7 @@ func BenchmarkServeDNS(b *testing.B) {
 				}
 				questions := make([]*dns.Msg, 1<<12)
 				for n := range questions {
-					name := q.prefix + testkit.NameOf(random.IntN(p.Size)).String() + ".svc.cluster.local."
+					name := q.prefix + enginetest.NameOf(random.IntN(p.Size)).String() + ".svc.cluster.local."
 					questions[n] = new(dns.Msg).SetQuestion(name, q.qtype).SetEdns0(1232, false)
 					serve(writer, questions[n])
 				}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/httpapi"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -171,7 +172,7 @@ func TestAnExplanationHidesAServiceInEveryZone(t *testing.T) {
 
 // What may not be read is forbidden before the table is loaded too, as it is afterwards.
 func TestAnExplanationBeforeTheTableIsLoaded(t *testing.T) {
-	w := newWorldOn(t, Config{}, testkit.NewStore(t))
+	w := newWorldOn(t, Config{}, enginetest.NewStore(t))
 	w.Use(w.Open())
 	a := w.api()
 	a.blocks.set([]*Handler{w.handler})

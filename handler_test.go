@@ -8,7 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 )
 
 const aWorld = `
@@ -158,7 +158,7 @@ func TestAnswers(t *testing.T) {
 				name += "." + origin
 			}
 			m := w.ask(name, dns.StringToType[tc.qtype])
-			if got, want := testkit.Summary(m), wanted(t, tc.want); !slices.Equal(got, want) {
+			if got, want := enginetest.Summary(m), wanted(t, tc.want); !slices.Equal(got, want) {
 				t.Errorf("%s %s:\ngot  %s\nwant %s", tc.qtype, tc.name, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 			}
 		})

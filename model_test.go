@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/internal/testkit"
@@ -65,9 +66,9 @@ func TestModel(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			for seed := range tc.seeds {
-				var s *testkit.Store
+				var s *enginetest.Store
 				if tc.stored {
-					s = testkit.NewStore(t)
+					s = enginetest.NewStore(t)
 				}
 				random := rand.New(rand.NewPCG(seed, 11))
 				shared := Shared{Limits: map[string]int{
@@ -124,10 +125,10 @@ func (m *model) step() {
 		m.twin.pause(d)
 		m.tick()
 	case n == 18 && m.trouble:
-		m.Store.SetEach([]func() testkit.Fate{nil, nil,
-			func() testkit.Fate { return testkit.Refuse },
-			func() testkit.Fate { return testkit.KeepAndRefuse },
-			func() testkit.Fate { return testkit.Fate(m.IntN(3)) },
+		m.Store.SetEach([]func() enginetest.Fate{nil, nil,
+			func() enginetest.Fate { return enginetest.Refuse },
+			func() enginetest.Fate { return enginetest.KeepAndRefuse },
+			func() enginetest.Fate { return enginetest.Fate(m.IntN(3)) },
 		}[m.IntN(5)])
 	case n == 19 && m.Store != nil && m.IntN(2) == 0:
 		m.restartAtRandom()
@@ -319,7 +320,7 @@ func (m *model) tick() {
 // middle of everything.
 func (m *model) restartAtRandom() {
 	if !m.trouble || m.IntN(2) == 0 {
-		m.Store.Set(testkit.Keep)
+		m.Store.Set(enginetest.Keep)
 		m.elapse(time.Second)
 		m.Same()
 		clear(m.doubtful)
@@ -329,12 +330,12 @@ func (m *model) restartAtRandom() {
 			m.T.Error(err)
 		}
 	}
-	m.Store.Set(testkit.Keep) // a start that cannot tell the store its revision is another test's
+	m.Store.Set(enginetest.Keep) // a start that cannot tell the store its revision is another test's
 	m.Restart()
 	m.twin.restart(m.Now())
 	m.elapse(lease.TickEvery)
 	// What the store said that it has, it has; the rest is one or the other.
-	is := testkit.ObjectsOf(m.Engine.State().Snapshot)
+	is := enginetest.ObjectsOf(m.Engine.State().Snapshot)
 	for id := range m.doubtful {
 		delete(m.twin.instances, id)
 		if id.ID == "" {
@@ -387,7 +388,7 @@ func (m *model) compare(all bool) {
 	}
 	for n := range 6 {
 		if all || m.IntN(3) == 0 {
-			m.expect(m.twin.ofAddress(twinAddress(n)), testkit.Reverse(twinAddress(n).String()), dns.TypePTR)
+			m.expect(m.twin.ofAddress(twinAddress(n)), enginetest.Reverse(twinAddress(n).String()), dns.TypePTR)
 		}
 	}
 }
@@ -398,8 +399,8 @@ func (m *model) expect(want []string, name string, qtype uint16) *uint32 {
 		name += zoneOfTwin
 	}
 	got := m.ask(name, qtype)
-	if !slices.Equal(testkit.Summary(got), want) {
-		m.T.Errorf("%s %s:\ngot  %q\nwant %q", name, dns.TypeToString[qtype], testkit.Summary(got), want)
+	if !slices.Equal(enginetest.Summary(got), want) {
+		m.T.Errorf("%s %s:\ngot  %q\nwant %q", name, dns.TypeToString[qtype], enginetest.Summary(got), want)
 	}
 	if len(got.Answer) == 0 || got.Answer[0].Header().Rrtype != dns.TypeA {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin"
 
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 
 	"github.com/miekg/dns"
 )
@@ -85,7 +85,7 @@ func TestAnAddressThatIsAZoneOfItsOwnHasItsPTR(t *testing.T) {
 				w.Load(table)
 				m := w.ask(tc.name, dns.StringToType[tc.qtype])
 				want := strings.ReplaceAll(tc.want, "SERIAL", fmt.Sprint(w.Engine.State().Serial()))
-				if got, want := testkit.Summary(m), wanted(t, want); !slices.Equal(got, want) {
+				if got, want := enginetest.Summary(m), wanted(t, want); !slices.Equal(got, want) {
 					t.Errorf("%s %s in %s:\ngot  %s\nwant %s", tc.qtype, tc.name, tc.network, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 				}
 			})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 )
@@ -87,7 +88,7 @@ func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
 
 // What was there before a restart is warned of too.
 func TestNamespacesOfALoadedTableAreWarnedOf(t *testing.T) {
-	store := testkit.NewStore(t)
+	store := enginetest.NewStore(t)
 	newWorldOn(t, Config{}, store).Load("com/web/a 192.0.2.1")
 	w := newWorldOn(t, Config{}, store)
 	var s shadows

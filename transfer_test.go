@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/memory"
 	"github.com/coredns-registry/registry/internal/testkit"
@@ -50,7 +51,7 @@ func TestTransferIsTheWholeZone(t *testing.T) {
 		if first.Serial != last.Serial || first.Serial != w.Engine.State().Serial() {
 			t.Errorf("%s: serials %d and %d, want %d", tc.zone, first.Serial, last.Serial, w.Engine.State().Serial())
 		}
-		lines := testkit.Summary(&dns.Msg{Answer: got})
+		lines := enginetest.Summary(&dns.Msg{Answer: got})
 		for _, want := range tc.want {
 			if line := wanted(t, want)[0]; !slices.Contains(lines, line) {
 				t.Errorf("%s: %q is missing from\n%s", tc.zone, line, strings.Join(lines, "\n"))
@@ -147,7 +148,7 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 		for _, rr := range rrs {
 			rr.Header().Ttl = 0
 		}
-		return strings.Join(testkit.Summary(&dns.Msg{Answer: rrs}), "\n")
+		return strings.Join(enginetest.Summary(&dns.Msg{Answer: rrs}), "\n")
 	}
 	zones := []string{"cluster.local.", "in-addr.arpa."}
 	before := []string{records(zones[0]), records(zones[1])}
@@ -169,7 +170,7 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 	same("after a change")
 	w.Apply(service.Change{Op: service.Deregister, ID: testkit.ID("prod", "web", "web-2")})
 	same("after an instance has gone")
-	if got := testkit.Summary(w.ask("web."+origin, dns.TypeA)); !slices.Equal(got, wanted(t, "web A 192.0.2.1\nweb A 192.0.2.3")) {
+	if got := enginetest.Summary(w.ask("web."+origin, dns.TypeA)); !slices.Equal(got, wanted(t, "web A 192.0.2.1\nweb A 192.0.2.3")) {
 		t.Errorf("DNS does not answer by the changes: %v", got)
 	}
 	w.Pass(500 * time.Millisecond)
@@ -192,7 +193,7 @@ func TestATransferIsTheTableAsOfItsSerial(t *testing.T) {
 		rr.Header().Ttl = 0
 	}
 	rrs = append(rrs, rrs[len(rrs)-1]) // its first SOA
-	if got := strings.Join(testkit.Summary(&dns.Msg{Answer: rrs}), "\n"); got != before[0] {
+	if got := strings.Join(enginetest.Summary(&dns.Msg{Answer: rrs}), "\n"); got != before[0] {
 		t.Errorf("what was begun before the changes: got\n%s\nwant\n%s", got, before[0])
 	}
 }

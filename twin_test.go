@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/miekg/dns"
@@ -409,7 +409,7 @@ func (w *twin) ofHost(name service.Name, host string, qtype uint16) []string {
 // ofAddress is the answer to a question of type PTR for an IPv4 address.
 func (w *twin) ofAddress(addr netip.Addr) []string {
 	var lines []string
-	owner := testkit.Reverse(addr.String()) + " PTR "
+	owner := enginetest.Reverse(addr.String()) + " PTR "
 	for _, name := range w.names() {
 		for i := range w.answered(name) {
 			if slices.Contains(i.Addresses, addr) {

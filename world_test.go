@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/coredns-registry/registry/internal/engine"
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/service"
 
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
@@ -17,7 +17,7 @@ import (
 
 // world is an engine and a server block on it, under a clock that only the test moves.
 type world struct {
-	*testkit.World
+	*enginetest.World
 	handler *Handler
 }
 
@@ -26,8 +26,8 @@ func newWorld(t testing.TB, config Config) *world {
 	return newWorldOn(t, config, nil)
 }
 
-// newWorldOn returns a world whose table is testkit.Keep in a store, or in memory where that is nil.
-func newWorldOn(t testing.TB, config Config, s *testkit.Store) *world {
+// newWorldOn returns a world whose table is enginetest.Keep in a store, or in memory where that is nil.
+func newWorldOn(t testing.TB, config Config, s *enginetest.Store) *world {
 	t.Helper()
 	if config.Zones == nil {
 		config.Zones = []string{"cluster.local.", "in-addr.arpa.", "ip6.arpa."}
@@ -40,7 +40,7 @@ func newWorldOn(t testing.TB, config Config, s *testkit.Store) *world {
 	}
 	rules := config.rules()
 	rules.TTL = config.TTL
-	w := &world{World: testkit.NewWorld(t, rules, s)}
+	w := &world{World: enginetest.NewWorld(t, rules, s)}
 	w.handler = newHandler(&config, []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")})
 	w.handler.registry.Store(w.Engine)
 	w.Used = func(e *engine.Engine) { w.handler.registry.Store(e) }

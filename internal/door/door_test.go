@@ -21,7 +21,7 @@ import (
 	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/audit"
 	"github.com/coredns-registry/registry/internal/door"
-	"github.com/coredns-registry/registry/internal/testkit"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -138,7 +138,7 @@ func (t *tiny) get(w http.ResponseWriter, r *http.Request, caller *access.Caller
 // front is a tiny door that is open, with a client of it.
 type front struct {
 	t      *testing.T
-	world  *testkit.World
+	world  *enginetest.World
 	server *door.Server
 	addr   string
 	client *http.Client
@@ -163,7 +163,7 @@ func open(t *testing.T, l net.Listener, transport *http.Transport, o door.Option
 	if !ok {
 		t.Fatal("it is not registered")
 	}
-	f := &front{t: t, world: testkit.NewWorld(t, testkit.Rules(), nil), addr: l.Addr().String(), client: &http.Client{Transport: transport}, served: make(chan error, 1)}
+	f := &front{t: t, world: enginetest.NewWorld(t, enginetest.Rules(), nil), addr: l.Addr().String(), client: &http.Client{Transport: transport}, served: make(chan error, 1)}
 	path := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(path, fmt.Appendf(nil, "web sha256:%x write:*/*\nreader sha256:%x read:*/*\n", sha256.Sum256([]byte("secret")), sha256.Sum256([]byte("look"))), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -31,14 +32,14 @@ func messages(err error) string {
 
 // limited returns rules with a limit of that kind.
 func limited(kind string, n int) engine.Rules {
-	r := testkit.Rules()
+	r := enginetest.Rules()
 	*r.Limits.Of(kind) = n
 	return r
 }
 
 // within returns rules that admit addresses of those networks.
 func within(networks ...netip.Prefix) engine.Rules {
-	r := testkit.Rules()
+	r := enginetest.Rules()
 	r.Networks = networks
 	return r
 }
@@ -98,7 +99,7 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 			"0: quota exceeded: the service has 2 instances\n2: quota exceeded: the service has 2 instances"},
 	} {
 		t.Run(fmt.Sprint(tc.limit, " ", tc.n, ", ", tc.sentence), func(t *testing.T) {
-			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 			w.Load(table)
 			// What is there may be more than is allowed by now.
 			w.SetRules(limited(tc.limit, tc.n))
@@ -115,7 +116,7 @@ func TestQuotasAtTheirEdge(t *testing.T) {
 
 // An instance that has left makes room, though nobody has settled with the store yet.
 func TestWhoHasLeftMakesRoom(t *testing.T) {
-	w := testkit.NewWorld(t, limited("instances", 1), nil)
+	w := enginetest.NewWorld(t, limited("instances", 1), nil)
 	w.Load("prod/web/a 192.0.2.1 lease=2")
 	if err := w.Try(testkit.Register("prod", "web", "b", "192.0.2.2")); err == nil {
 		t.Fatal("two of one are there")
@@ -129,7 +130,7 @@ func TestQuotasHoldUnderConcurrentRegistrations(t *testing.T) {
 	const callers, each = 8, 40
 	for limit, n := range map[string]int{"instances": 100, "services": 30, "namespaces": 5, "instances-per-service": 3} {
 		t.Run(limit, func(t *testing.T) {
-			w := testkit.NewWorld(t, limited(limit, n), testkit.NewStore(t))
+			w := enginetest.NewWorld(t, limited(limit, n), enginetest.NewStore(t))
 			var wg sync.WaitGroup
 			var there atomic.Int64
 			for caller := range callers {
@@ -183,7 +184,7 @@ func TestReservedNamesAreRefused(t *testing.T) {
 		{"prod/web/svc 192.0.2.1 host=svc", ""},
 		{"service default/kubernetes headless", ""},
 	} {
-		w := testkit.NewWorld(t, testkit.Rules(), nil)
+		w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 		err := w.Try(w.Changes(tc.change)...)
 		if tc.want == "" {
 			w.Must(err)
@@ -198,13 +199,13 @@ func TestReservedNamesAreRefused(t *testing.T) {
 func TestWhatIsThereAndNotAdmittedCanLeave(t *testing.T) {
 	for _, line := range []string{"svc/web/a 192.0.2.1 lease=30", "prod/web/a 198.51.100.1 lease=30"} {
 		t.Run(line, func(t *testing.T) {
-			s := testkit.NewStore(t)
-			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			s := enginetest.NewStore(t)
+			w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 			c := w.Changes(line)[0]
 			c.Instance.Status = service.Up
 			s.Objects[c.ID] = store.Object{ID: c.ID, Revision: 1, Instance: c.Instance, RegisteredAt: w.Now()}
 			s.Revision = 1
-			w = testkit.NewWorld(t, within(netip.MustParsePrefix("192.0.2.0/24")), s)
+			w = enginetest.NewWorld(t, within(netip.MustParsePrefix("192.0.2.0/24")), s)
 
 			if err := w.Try(c); !strings.Contains(fmt.Sprint(err), "reserved") && !strings.Contains(fmt.Sprint(err), "not admitted") {
 				t.Errorf("registered again: got %v", err)
@@ -232,7 +233,7 @@ func TestAddressesLieInTheNetworksThatAreAdmitted(t *testing.T) {
 		{"the second of a batch", "prod/web/a 192.0.2.1\nprod/web/b 203.0.113.1", "1 addresses[0]: 203.0.113.1 is not admitted: it must be in 192.0.2.0/25, 2001:db8:1::/48"},
 		{"a cluster IP is no instance's address", "service prod/vip clusterIP 10.0.0.1", ""},
 	} {
-		w := testkit.NewWorld(t, within(networks...), nil)
+		w := enginetest.NewWorld(t, within(networks...), nil)
 		err := w.Try(w.Changes(tc.change)...)
 		if tc.want == "" {
 			w.Must(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -13,12 +14,12 @@ import (
 
 // BenchmarkApply registers known instances anew, each with another zone than it had.
 func BenchmarkApply(b *testing.B) {
-	testkit.ForEachPopulace(b, func(b *testing.B, p *testkit.Populace) {
+	enginetest.ForEachPopulace(b, func(b *testing.B, p *enginetest.Populace) {
 		at := rand.New(rand.NewPCG(2, 2)).Perm(p.Size)[:min(1<<12, p.Size)]
 		var changes []service.Change
 		for _, zone := range []string{"zone-a", "zone-b"} {
 			for _, n := range at {
-				changes = append(changes, testkit.RegistrationOf(n, zone))
+				changes = append(changes, enginetest.RegistrationOf(n, zone))
 			}
 		}
 		p.Apply(changes[len(at):]...) // so that the first changes something
@@ -32,11 +33,11 @@ func BenchmarkApply(b *testing.B) {
 
 // BenchmarkRenew is a heartbeat.
 func BenchmarkRenew(b *testing.B) {
-	testkit.ForEachPopulace(b, func(b *testing.B, p *testkit.Populace) {
+	enginetest.ForEachPopulace(b, func(b *testing.B, p *enginetest.Populace) {
 		random := rand.New(rand.NewPCG(3, 3))
 		ids := make([]service.ID, 1<<12)
 		for n := range ids {
-			ids[n] = testkit.RegistrationOf(random.IntN(p.Size), "").ID
+			ids[n] = enginetest.RegistrationOf(random.IntN(p.Size), "").ID
 		}
 		n := 0
 		for b.Loop() {
@@ -52,12 +53,12 @@ func BenchmarkRenew(b *testing.B) {
 func BenchmarkExpire(b *testing.B) {
 	const due = 100
 	shortest := engine.DefaultRules.Leases.Min
-	testkit.ForEachPopulace(b, func(b *testing.B, p *testkit.Populace) {
+	enginetest.ForEachPopulace(b, func(b *testing.B, p *enginetest.Populace) {
 		changes := make([]service.Change, due)
 		for b.Loop() {
 			b.StopTimer()
 			for n := range changes {
-				changes[n] = testkit.WithLease(testkit.RegistrationOf(p.Size+n, ""), int32(shortest/time.Second))
+				changes[n] = testkit.WithLease(enginetest.RegistrationOf(p.Size+n, ""), int32(shortest/time.Second))
 			}
 			p.Apply(changes...)
 			p.PassHung(shortest - lease.TickEvery)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -49,7 +50,7 @@ func TestRegister(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 			w.Load(known)
 			w.Apply(service.Change{Op: service.SetStatus, ID: testkit.ID("prod", "web", "web-1"), Status: service.Draining})
 			before := w.Engine.State().Revision
@@ -77,7 +78,7 @@ func TestRegister(t *testing.T) {
 // Changed is what the audit goes by: whoever reads it must find every object that is not what it
 // was.
 func TestResultsTellWhatHasChanged(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	const known = "prod/web/web-1 192.0.2.7"
 	w.Load(known + "\nprod/web/web-2 192.0.2.8\nservice prod/api headless")
 	change := func(op service.Op, name, instance string) service.Change {
@@ -149,7 +150,7 @@ func TestRefusedTransactionChangesNothing(t *testing.T) {
 		}, []service.Fault{{Change: 0, Err: service.ErrPrecondition}}},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			w := testkit.NewWorld(t, testkit.Rules(), nil)
+			w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 			w.Load("prod/web/a 192.0.2.1")
 			before := w.Engine.State()
 			_, _, err := w.Engine.Apply(testkit.Anyone, tc.changes, w.Now())
@@ -170,7 +171,7 @@ func TestRefusedTransactionChangesNothing(t *testing.T) {
 }
 
 func TestBatchIsOneRevision(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	before := w.Engine.State()
 	_, revision, err := w.Engine.Apply(testkit.Anyone, []service.Change{
 		testkit.Register("prod", "web", "a", "192.0.2.1"),
@@ -193,7 +194,7 @@ func TestBatchIsOneRevision(t *testing.T) {
 // A leased instance leaves every answer within a second after its lease, never before; one
 // that is renewed never does.
 func TestLeaseEndsOnTime(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	const n = 1000
 	start := w.Now()
 	for i := range n {
@@ -226,7 +227,7 @@ func TestLeaseEndsOnTime(t *testing.T) {
 
 // Time in which the process did not run does not count.
 func TestPauseEndsNoLease(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	w.Load("prod/web/a 192.0.2.1 lease=2")
 	w.Pass(time.Second)
 	w.Jump(time.Hour) // stopped
@@ -244,7 +245,7 @@ func TestPauseEndsNoLease(t *testing.T) {
 // What one goroutine has been told is there, every query of its finds, under load from
 // others.
 func TestAcknowledgedIsAnswered(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -254,14 +255,14 @@ func TestAcknowledgedIsAnswered(t *testing.T) {
 				if _, _, err := w.Engine.Apply(testkit.Anyone, []service.Change{c}, w.Now()); err != nil {
 					t.Error(err)
 				}
-				if m := w.Ask(fmt.Sprintf("i%d.%s.prod", n%7, name)+testkit.Origin, dns.TypeA); len(m.Answer) != 1 {
+				if m := w.Ask(fmt.Sprintf("i%d.%s.prod", n%7, name)+enginetest.Origin, dns.TypeA); len(m.Answer) != 1 {
 					t.Errorf("registered and not answered: %v", m)
 				}
 				c.Op = service.Deregister
 				if _, _, err := w.Engine.Apply(testkit.Anyone, []service.Change{c}, w.Now()); err != nil {
 					t.Error(err)
 				}
-				if m := w.Ask(name+".prod"+testkit.Origin, dns.TypeA); m.Rcode != dns.RcodeNameError {
+				if m := w.Ask(name+".prod"+enginetest.Origin, dns.TypeA); m.Rcode != dns.RcodeNameError {
 					t.Errorf("deregistered and answered: %v", m)
 				}
 			}
@@ -271,13 +272,13 @@ func TestAcknowledgedIsAnswered(t *testing.T) {
 }
 
 func ruledTTL(ttl time.Duration) engine.Rules {
-	r := testkit.Rules()
+	r := enginetest.Rules()
 	r.TTL = ttl
 	return r
 }
 
 func TestSafeToStopOnceNoCacheHoldsIt(t *testing.T) {
-	w := testkit.NewWorld(t, ruledTTL(time.Minute), nil)
+	w := enginetest.NewWorld(t, ruledTTL(time.Minute), nil)
 	deregister := func() time.Time {
 		w.Load("prod/web/a 192.0.2.1")
 		results, _, err := w.Engine.Apply(testkit.Anyone, []service.Change{{Op: service.Deregister, ID: testkit.ID("prod", "web", "a")}}, w.Now())
@@ -304,7 +305,7 @@ func TestSafeToStopOnceNoCacheHoldsIt(t *testing.T) {
 // Heartbeats that race with the end of their lease: told 204, the instance stays for the
 // length of its lease; told 404, it is gone.
 func TestHeartbeatIsNeverBothHeardAndIgnored(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	for range 300 {
 		w.Load("prod/web/a 192.0.2.1 lease=2")
 		w.Pass(2*time.Second - 100*time.Millisecond)
@@ -324,7 +325,7 @@ func TestHeartbeatIsNeverBothHeardAndIgnored(t *testing.T) {
 
 // What a dry run says is what happens.
 func TestDiffersIsWhatApplyDoes(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	random := rand.New(rand.NewPCG(1, 2))
 	one := func(of ...string) string { return of[random.IntN(len(of))] }
 	differed := 0

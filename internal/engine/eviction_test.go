@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -20,15 +21,15 @@ import (
 
 // fleet registers n instances of one service, of which the test lets some be silent.
 type fleet struct {
-	*testkit.World
+	*enginetest.World
 	ids []service.ID
 }
 
 func newFleet(t testing.TB, n int, eviction engine.Eviction, leases engine.LeaseRange, length time.Duration) *fleet {
 	t.Helper()
-	rules := testkit.Rules()
+	rules := enginetest.Rules()
 	rules.Eviction, rules.Leases = eviction, leases
-	f := &fleet{World: testkit.NewWorld(t, rules, nil)}
+	f := &fleet{World: enginetest.NewWorld(t, rules, nil)}
 	f.add(n, length)
 	return f
 }

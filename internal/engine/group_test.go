@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -25,14 +26,14 @@ type reply struct {
 
 // group is requests that wait while the store keeps another one.
 type group struct {
-	w       *testkit.World
+	w       *enginetest.World
 	first   func()
 	replies []chan reply
 }
 
 // newGroup has a first request hang in the store.
-func newGroup(w *testkit.World) *group {
-	return &group{w: w, first: w.HangIn(func() { w.Load("prod/first/first 192.0.2.99") }, testkit.Keep)}
+func newGroup(w *enginetest.World) *group {
+	return &group{w: w, first: w.HangIn(func() { w.Load("prod/first/first 192.0.2.99") }, enginetest.Keep)}
 }
 
 // add has a request wait after the others. One that only renews does not wait.
@@ -54,7 +55,7 @@ func (g *group) waiting() int { return g.w.Engine.Waiting() }
 
 // end lets the first request and then the group through, and returns what each request of
 // the group was answered with.
-func (g *group) end(f testkit.Fate) (replies []reply) {
+func (g *group) end(f enginetest.Fate) (replies []reply) {
 	g.w.Store.Set(f)
 	g.first()
 	for _, c := range g.replies {
@@ -66,7 +67,7 @@ func (g *group) end(f testkit.Fate) (replies []reply) {
 // All that wait for the store go with one commit: each has a revision of its own, in the
 // order in which they came.
 func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Pass(time.Second)
 	tried, before := w.Store.Tried(), w.Engine.State().Revision
 	g := newGroup(w)
@@ -75,7 +76,7 @@ func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
 		g.add(testkit.Register("prod", "web", fmt.Sprint("i", i%20), fmt.Sprint("192.0.2.", i)))
 	}
 	last := w.Engine.State().Last()
-	for i, r := range g.end(testkit.Keep) {
+	for i, r := range g.end(enginetest.Keep) {
 		want := before + 2 + uint64(i)
 		if r.err != nil || r.revision != want || r.results[0].Revision != want || r.results[0].Created != (i < 20) {
 			t.Errorf("request %d: got %+v, want revision %d", i, r, want)
@@ -106,7 +107,7 @@ func TestWhoWaitsForTheStoreGoesTogether(t *testing.T) {
 // those that could.
 func TestWhoIsAboutToWaitGoesToo(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Pass(time.Second)
 	tried := w.Store.Tried()
 	const n = 50
@@ -138,23 +139,23 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 	}
 	renew := func(id service.ID) service.Change { return service.Change{Op: service.Renew, ID: id} }
 	gone := service.Change{Op: service.Deregister, ID: testkit.ID("prod", "web", "known")}
-	same := func(w *testkit.World) service.Change { return w.Changes(known)[0] }
+	same := func(w *enginetest.World) service.Change { return w.Changes(known)[0] }
 	type request struct {
 		sentence string
-		change   func(w *testkit.World) service.Change
+		change   func(w *enginetest.World) service.Change
 		want     error
 	}
-	is := func(c service.Change) func(*testkit.World) service.Change {
-		return func(*testkit.World) service.Change { return c }
+	is := func(c service.Change) func(*enginetest.World) service.Change {
+		return func(*enginetest.World) service.Change { return c }
 	}
 	faulty := is(testkit.Register("prod", "web", "f", "0.0.0.0"))
 	anyInvalid := errors.New("any fault")
 	for _, tc := range []struct {
 		sentence string
-		fate     testkit.Fate
+		fate     enginetest.Fate
 		group    []request
 	}{
-		{"the store keeps them", testkit.Keep, []request{
+		{"the store keeps them", enginetest.Keep, []request{
 			{"registers", is(a), nil},
 			{"has a fault", faulty, anyInvalid},
 			{"drains what the first registered", is(statusOf(a.ID)), nil},
@@ -165,7 +166,7 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 			{"takes it away", is(gone), nil},
 			{"finds it gone", is(gone), service.ErrNotFound},
 		}},
-		{"the store refuses them", testkit.Refuse, []request{
+		{"the store refuses them", enginetest.Refuse, []request{
 			{"renews before any change", is(renew(testkit.ID("prod", "web", "known"))), nil},
 			{"registers", is(a), service.ErrNotKept},
 			{"has a fault", faulty, anyInvalid},
@@ -181,9 +182,9 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 			{"wants what never was", is(renew(testkit.ID("prod", "web", "x"))), service.ErrNotFound},
 		}},
 	} {
-		for _, fate := range []testkit.Fate{tc.fate, max(tc.fate, tc.fate*2)} { // refused is also kept and not told
+		for _, fate := range []enginetest.Fate{tc.fate, max(tc.fate, tc.fate*2)} { // refused is also kept and not told
 			t.Run(fmt.Sprint(tc.sentence, fate), func(t *testing.T) {
-				w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+				w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 				w.Load(known)
 				w.Pass(20 * time.Second)
 				g := newGroup(w)
@@ -198,13 +199,13 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 					case r.want == anyInvalid && errors.As(got.err, &invalid), r.want != nil && r.want != anyInvalid && errors.Is(got.err, r.want):
 					case r.want != nil || got.err != nil:
 						t.Errorf("who %s: got %v, want %v", r.sentence, got.err, r.want)
-					case fate != testkit.Keep && got.revision != revision && got.revision != revision+1: // before or after the first
+					case fate != enginetest.Keep && got.revision != revision && got.revision != revision+1: // before or after the first
 						t.Errorf("who %s: got revision %d, want %d, that of the table", r.sentence, got.revision, revision+1)
 					case len(got.results) != 1:
 						t.Errorf("who %s: got %d results", r.sentence, len(got.results))
 					}
 				}
-				if fate != testkit.Keep {
+				if fate != enginetest.Keep {
 					if got := w.Engine.State().Revision; got != revision+1 {
 						t.Errorf("got revision %d, want %d: that of the first request alone", got, revision+1)
 					}
@@ -213,7 +214,7 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 						t.Error("its lease was renewed and it has left")
 					}
 				}
-				w.Store.Set(testkit.Keep)
+				w.Store.Set(enginetest.Keep)
 				w.Pass(time.Second)
 				w.Same()
 			})
@@ -224,10 +225,10 @@ func TestRequestsOfAGroupStandByThemselves(t *testing.T) {
 // Who only renews, by the same registration again or by a heartbeat in a batch, does not wait
 // for the store, however long it hangs, and stays.
 func TestWhoRenewsDoesNotWaitForTheStore(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	const again = "prod/web/b 192.0.2.2 lease=5"
 	w.Load("prod/web/a 192.0.2.1 lease=5\n" + again + "\nprod/web/c 192.0.2.3 lease=5")
-	over := w.HangIn(func() { w.Load("prod/first/first 192.0.2.99") }, testkit.Keep)
+	over := w.HangIn(func() { w.Load("prod/first/first 192.0.2.99") }, enginetest.Keep)
 	for range 5 {
 		w.PassHung(4 * time.Second)
 		for _, c := range []service.Change{{Op: service.Renew, ID: testkit.ID("prod", "web", "a")}, w.Changes(again)[0]} {
@@ -246,9 +247,9 @@ func TestWhoRenewsDoesNotWaitForTheStore(t *testing.T) {
 // A replaced registration has its lease from the moment it can be answered: the time in the
 // store is none in which it could be renewed.
 func TestLeaseBeginsWhenTheStoreHasIt(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1 lease=5")
-	over := w.HangIn(func() { w.Load("prod/web/a 192.0.2.2 lease=5\nprod/web/b 192.0.2.3 lease=5") }, testkit.Keep)
+	over := w.HangIn(func() { w.Load("prod/web/a 192.0.2.2 lease=5\nprod/web/b 192.0.2.3 lease=5") }, enginetest.Keep)
 	w.PassHung(4 * time.Second)
 	over()
 	w.Pass(4900 * time.Millisecond)
@@ -274,7 +275,7 @@ func TestAFloodDelaysOthersByOneTurn(t *testing.T) {
 		{"of batches", 20, 1000, 3},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+			w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 			var wg sync.WaitGroup
 			add := func(by service.Caller, changes []service.Change) {
 				before := w.Engine.Waiting()
@@ -303,14 +304,14 @@ func TestAFloodDelaysOthersByOneTurn(t *testing.T) {
 			n := 0
 			for w.Engine.State().Instance(quiet.ID) == nil {
 				n++
-				release <- testkit.Keep
+				release <- enginetest.Keep
 				release = <-commits // so what was released is published
 			}
 			if n > tc.commits {
 				t.Errorf("it is served by commit %d, want %d at most", n, tc.commits)
 			}
 			w.Store.GoOn()
-			release <- testkit.Keep
+			release <- enginetest.Keep
 			wg.Wait()
 			if _, _, instances := w.Engine.State().Totals(); instances != tc.requests*tc.changes+2 {
 				t.Errorf("got %d instances, want all %d", instances, tc.requests*tc.changes+2)
@@ -322,7 +323,7 @@ func TestAFloodDelaysOthersByOneTurn(t *testing.T) {
 
 // However many come at once and whoever takes whom along, each is answered.
 func TestNobodyWhoWaitsIsForgotten(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	const callers, each = 40, 20
 	var wg sync.WaitGroup
 	for n := range callers {

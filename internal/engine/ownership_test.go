@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/store/disk"
 	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
@@ -25,7 +26,7 @@ var (
 const none = "none"
 
 // ownerOf returns whose an instance is; none where there is no such instance.
-func ownerOf(w *testkit.World, id service.ID) string {
+func ownerOf(w *enginetest.World, id service.ID) string {
 	i := w.Engine.State().Instance(id)
 	if i == nil {
 		return none
@@ -76,7 +77,7 @@ func TestAnInstanceBelongsToWhoRegisteredIt(t *testing.T) {
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
 			for _, form := range []string{"alone", "in a batch", "as a heartbeat"} {
-				w := testkit.NewWorld(t, testkit.Rules(), nil)
+				w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 				w.Must(w.ApplyAs(tc.first, w.Changes(known+"\nprod/web/static 192.0.2.1")...))
 				before := w.Engine.State()
 				changes := w.Changes(tc.change)
@@ -113,7 +114,7 @@ func TestAnInstanceBelongsToWhoRegisteredIt(t *testing.T) {
 }
 
 func TestABatchNamesAllThatBelongToOthers(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	w.Must(w.ApplyAs(alice, w.Changes("prod/web/a 192.0.2.1\nprod/web/b 192.0.2.2\nprod/web/c 192.0.2.3")...))
 	w.Must(w.ApplyAs(bob, w.Changes("prod/web/mine 192.0.2.4")...))
 	err := w.ApplyAs(bob, w.Changes("- prod/web/a\nrenew prod/web/mine\ndraining prod/web/b\nprod/web/mine 192.0.2.5\nprod/web/c 192.0.2.3\n- prod/web/x")...)
@@ -148,7 +149,7 @@ func TestOnlyAnAdministratorSaysWhoOwns(t *testing.T) {
 		{"an administrator registers for itself", "", root, "", "root"},
 		{"it is imported where no credential is asked for", "", testkit.Anyone, "bob", "bob"},
 	} {
-		w := testkit.NewWorld(t, testkit.Rules(), nil)
+		w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 		c := testkit.Register("prod", "web", "a", "192.0.2.1")
 		if tc.first != "" {
 			w.Must(w.ApplyAs(service.Caller{Name: tc.first}, c))
@@ -169,7 +170,7 @@ func TestTheEndOfALeaseFreesTheID(t *testing.T) {
 	const line = "prod/web/a 192.0.2.1 lease=2"
 	which := testkit.ID("prod", "web", "a")
 
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Must(w.ApplyAs(alice, w.Changes(line)...))
 	w.Pass(3 * time.Second)
 	w.Must(w.ApplyAs(bob, w.Changes(line)...))
@@ -177,7 +178,7 @@ func TestTheEndOfALeaseFreesTheID(t *testing.T) {
 		t.Errorf("registered after the end of alice's lease: it is %q's", owner)
 	}
 
-	over := w.HangIn(func() { w.Load("prod/db/new 192.0.2.9") }, testkit.Keep)
+	over := w.HangIn(func() { w.Load("prod/db/new 192.0.2.9") }, enginetest.Keep)
 	w.PassHung(3 * time.Second)
 	if owner := ownerOf(w, which); owner != "bob" {
 		t.Fatalf("while the store hangs it is %q's: this tests nothing", owner)
@@ -191,9 +192,9 @@ func TestTheEndOfALeaseFreesTheID(t *testing.T) {
 		t.Errorf("registered after the end of bob's lease: it is %q's", owner)
 	}
 
-	rules := testkit.Rules()
+	rules := enginetest.Rules()
 	rules.Eviction = engine.Eviction{}
-	w = testkit.NewWorld(t, rules, nil)
+	w = enginetest.NewWorld(t, rules, nil)
 	w.Must(w.ApplyAs(alice, w.Changes(line)...))
 	w.Pass(10 * time.Second)
 	if err := w.ApplyAs(bob, w.Changes(line)...); !errors.Is(err, service.ErrNotOwner) {
@@ -204,7 +205,7 @@ func TestTheEndOfALeaseFreesTheID(t *testing.T) {
 
 // Whoever may write a service may undefine it. That takes all its instances along.
 func TestUndefineTakesTheInstancesOfAll(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	w.Must(w.ApplyAs(alice, w.Changes("prod/web/a 192.0.2.1\nprod/db/a 192.0.2.1")...))
 	w.Must(w.ApplyAs(bob, w.Changes("- prod/web/")...))
 	if _, services, instances := w.Engine.State().Totals(); services != 1 || instances != 1 {
@@ -214,12 +215,12 @@ func TestUndefineTakesTheInstancesOfAll(t *testing.T) {
 
 func TestOwnersSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
-	open := func() *testkit.World {
+	open := func() *enginetest.World {
 		opened, err := disk.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := testkit.NewWorld(t, testkit.Rules(), nil)
+		w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 		w.Use(w.OpenOn(opened))
 		w.Must(w.Engine.Load())
 		return w

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/engine"
+	"github.com/coredns-registry/registry/internal/engine/enginetest"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/disk"
 	"github.com/coredns-registry/registry/internal/testkit"
@@ -50,9 +51,9 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 		"gone and registered":           "- prod/web/a\nprod/web/a 192.0.2.9 lease=30",
 		"gone, and registered the same": "- prod/web/a\nprod/web/a 192.0.2.1 http:80/tcp lease=30",
 	} {
-		for _, f := range []testkit.Fate{testkit.Refuse, testkit.KeepAndRefuse} {
+		for _, f := range []enginetest.Fate{enginetest.Refuse, enginetest.KeepAndRefuse} {
 			t.Run(fmt.Sprint(name, f), func(t *testing.T) {
-				w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+				w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 				w.Load(aTable)
 				w.Pass(3 * time.Second)
 				r := w.Engine
@@ -61,7 +62,7 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 				deadline, _ := lease.Deadline()
 
 				w.Store.Set(f)
-				if err := w.Try(w.Changes(changes)...); !errors.Is(err, service.ErrNotKept) || !errors.Is(err, testkit.ErrStore) {
+				if err := w.Try(w.Changes(changes)...); !errors.Is(err, service.ErrNotKept) || !errors.Is(err, enginetest.ErrStore) {
 					t.Errorf("got %v, want ErrNotKept and why", err)
 				}
 				if r.State() != state {
@@ -74,7 +75,7 @@ func TestRefusedByTheStoreChangesNothing(t *testing.T) {
 					t.Errorf("a lease until %d of %d lasts until %d of %d", deadline, leased, d, r.State().Leases().Made())
 				}
 
-				w.Store.Set(testkit.Keep)
+				w.Store.Set(enginetest.Keep)
 				w.Pass(time.Second)
 				w.Same()
 				if err := w.Try(w.Changes(changes)...); err != nil {
@@ -100,42 +101,42 @@ func TestLeasesEndWhileTheStoreIsInTrouble(t *testing.T) {
 	const table = "prod/web/silent 192.0.2.1 http:80/tcp lease=5\nprod/web/alive 192.0.2.2 http:80/tcp lease=5\nprod/web/first 192.0.2.3 lease=2"
 	for _, tc := range []struct {
 		sentence string
-		trouble  func(w *testkit.World) (over func())
+		trouble  func(w *enginetest.World) (over func())
 		hangs    bool
 		table    bool // follows already while the trouble lasts
 	}{
-		{"it fails", func(w *testkit.World) func() {
-			w.Store.Set(testkit.Refuse)
-			return func() { w.Store.Set(testkit.Keep) }
+		{"it fails", func(w *enginetest.World) func() {
+			w.Store.Set(enginetest.Refuse)
+			return func() { w.Store.Set(enginetest.Keep) }
 		}, false, true},
-		{"it keeps and does not say so", func(w *testkit.World) func() {
-			w.Store.Set(testkit.KeepAndRefuse)
-			return func() { w.Store.Set(testkit.Keep) }
+		{"it keeps and does not say so", func(w *enginetest.World) func() {
+			w.Store.Set(enginetest.KeepAndRefuse)
+			return func() { w.Store.Set(enginetest.Keep) }
 		}, false, true},
-		{"it hangs in a registration", func(w *testkit.World) func() {
-			return w.HangIn(func() { w.Load("prod/db/new 192.0.2.9") }, testkit.Keep)
+		{"it hangs in a registration", func(w *enginetest.World) func() {
+			return w.HangIn(func() { w.Load("prod/db/new 192.0.2.9") }, enginetest.Keep)
 		}, true, false},
-		{"it hangs in one of the same service", func(w *testkit.World) func() {
-			return w.HangIn(func() { w.Load("prod/web/new 192.0.2.9") }, testkit.Keep)
+		{"it hangs in one of the same service", func(w *enginetest.World) func() {
+			return w.HangIn(func() { w.Load("prod/web/new 192.0.2.9") }, enginetest.Keep)
 		}, true, false},
-		{"it hangs in a registration and then fails", func(w *testkit.World) func() {
+		{"it hangs in a registration and then fails", func(w *enginetest.World) func() {
 			return w.HangIn(func() {
 				if err := w.Try(testkit.Register("prod", "web", "new", "192.0.2.9")); !errors.Is(err, service.ErrNotKept) {
 					t.Errorf("the registration got %v", err)
 				}
-			}, testkit.KeepAndRefuse)
+			}, enginetest.KeepAndRefuse)
 		}, true, false},
-		{"it hangs while it is told who left", func(w *testkit.World) func() {
+		{"it hangs while it is told who left", func(w *enginetest.World) func() {
 			w.PassHung(2 * time.Second) // the first leaves
-			return w.HangIn(w.Engine.Flush, testkit.Keep)
+			return w.HangIn(w.Engine.Flush, enginetest.Keep)
 		}, true, false},
-		{"it hangs while it is told who left, and then fails", func(w *testkit.World) func() {
+		{"it hangs while it is told who left, and then fails", func(w *enginetest.World) func() {
 			w.PassHung(2 * time.Second)
-			return w.HangIn(w.Engine.Flush, testkit.Refuse)
+			return w.HangIn(w.Engine.Flush, enginetest.Refuse)
 		}, true, false},
 	} {
 		t.Run(tc.sentence, func(t *testing.T) {
-			w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+			w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 			w.Pass(time.Second)
 			w.Load(table)
 			registered := w.Now()
@@ -178,7 +179,7 @@ func TestLeasesEndWhileTheStoreIsInTrouble(t *testing.T) {
 
 // gone reports where an instance is there although its lease has ended. In the table it may
 // be until the store lets go of the lane.
-func gone(w *testkit.World, which service.ID, table bool) {
+func gone(w *enginetest.World, which service.ID, table bool) {
 	w.T.Helper()
 	for name, qtype := range map[string]uint16{
 		which.ID + ".web.prod.svc.cluster.local.": dns.TypeA,
@@ -210,7 +211,7 @@ func gone(w *testkit.World, which service.ID, table bool) {
 // stop earlier than the last answer with it goes out of date; a store that hangs is no
 // reason.
 func TestSafeToStopCountsFromTheLastAnswer(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1")
 	var at time.Time
 	over := w.HangIn(func() {
@@ -220,7 +221,7 @@ func TestSafeToStopCountsFromTheLastAnswer(t *testing.T) {
 			return
 		}
 		at = results[0].SafeToStopAt
-	}, testkit.Keep)
+	}, enginetest.Keep)
 	w.PassHung(20 * time.Second)
 	if m := w.Ask("web.prod.svc.cluster.local.", dns.TypeA); len(m.Answer) != 1 || m.Answer[0].Header().Ttl != 5 {
 		t.Fatalf("it is not gone yet, and the answer is %v", m)
@@ -235,17 +236,17 @@ func TestSafeToStopCountsFromTheLastAnswer(t *testing.T) {
 // A store that has failed is asked for what it may have kept before it gets more. If that
 // were asked for as the next transaction wants it, half of one would be kept.
 func TestNoHalfOfATransactionIsKept(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1")
-	w.Store.Set(testkit.KeepAndRefuse)
+	w.Store.Set(enginetest.KeepAndRefuse)
 	if err := w.Try(testkit.Register("prod", "web", "a", "192.0.2.2")); !errors.Is(err, service.ErrNotKept) {
 		t.Fatal(err)
 	}
 	w.Wait(time.Second, w.Engine.Expire)
-	fates := []testkit.Fate{testkit.Keep, testkit.Refuse}
-	w.Store.SetEach(func() testkit.Fate {
+	fates := []enginetest.Fate{enginetest.Keep, enginetest.Refuse}
+	w.Store.SetEach(func() enginetest.Fate {
 		f := fates[0]
-		fates = append(fates[1:], testkit.Refuse)
+		fates = append(fates[1:], enginetest.Refuse)
 		return f
 	})
 	if err := w.Try(testkit.Register("prod", "web", "a", "192.0.2.3"), testkit.Register("prod", "web", "b", "192.0.2.3")); !errors.Is(err, service.ErrNotKept) {
@@ -257,9 +258,9 @@ func TestNoHalfOfATransactionIsKept(t *testing.T) {
 // A store that goes on failing is not asked at each write, and what it may have kept without
 // our knowing does not grow.
 func TestFailingStoreIsLeftInPeace(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Pass(time.Second)
-	w.Store.Set(testkit.KeepAndRefuse)
+	w.Store.Set(enginetest.KeepAndRefuse)
 	tried := w.Store.Tried()
 	const seconds = 10
 	for n := range 100 * seconds {
@@ -277,7 +278,7 @@ func TestFailingStoreIsLeftInPeace(t *testing.T) {
 	if n := len(w.Store.Objects); n > 1 {
 		t.Errorf("the store may have kept %d registrations that were refused", n)
 	}
-	w.Store.Set(testkit.Keep)
+	w.Store.Set(enginetest.Keep)
 	w.Pass(time.Second)
 	w.Same()
 	if n := len(w.Store.Objects); n > 0 {
@@ -286,8 +287,8 @@ func TestFailingStoreIsLeftInPeace(t *testing.T) {
 }
 
 func TestNothingIsSaidBeforeTheTableIsLoaded(t *testing.T) {
-	s := testkit.NewStore(t)
-	w := testkit.NewWorld(t, testkit.Rules(), s)
+	s := enginetest.NewStore(t)
+	w := enginetest.NewWorld(t, enginetest.Rules(), s)
 	w.Load("prod/web/a 192.0.2.1 lease=30")
 	s.Unreadable = errors.New("page 7 is not what was written")
 	w.Use(w.Open())
@@ -325,8 +326,8 @@ func TestNothingIsSaidBeforeTheTableIsLoaded(t *testing.T) {
 
 // While the store is being read, which may take minutes, everything but the table works.
 func TestNothingHangsWhileTheTableIsBeingLoaded(t *testing.T) {
-	s := &slowStore{Store: testkit.NewStore(t), reading: make(chan struct{}), goOn: make(chan struct{})}
-	w := testkit.NewWorld(t, testkit.Rules(), s.Store)
+	s := &slowStore{Store: enginetest.NewStore(t), reading: make(chan struct{}), goOn: make(chan struct{})}
+	w := enginetest.NewWorld(t, enginetest.Rules(), s.Store)
 	w.Load("prod/web/a 192.0.2.1 lease=30")
 	r := w.OpenOn(s)
 	w.Use(r)
@@ -352,7 +353,7 @@ func TestNothingHangsWhileTheTableIsBeingLoaded(t *testing.T) {
 
 // slowStore is one that is read when the test says so.
 type slowStore struct {
-	*testkit.Store
+	*enginetest.Store
 	reading, goOn chan struct{}
 }
 
@@ -364,7 +365,7 @@ func (s *slowStore) Load(visit func(store.Object) error) (uint64, error) {
 
 // Leases begin anew at their full length: who could not be heard has missed nothing.
 func TestLeasesAreFullAfterARestart(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1 lease=30\nprod/web/b 192.0.2.2 lease=5\nprod/web/c 192.0.2.3")
 	w.Pass(4 * time.Second)
 	w.Restart()
@@ -387,7 +388,7 @@ func TestLeasesAreFullAfterARestart(t *testing.T) {
 // A revision stands for one state of the table, for ever: also that of an instance that left
 // while the store failed, and came back by a crash.
 func TestRevisionsGrowOverEveryRestart(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	var highest uint64
 	for n := range 20 {
 		if is := w.Engine.State().Revision; is <= highest {
@@ -397,10 +398,10 @@ func TestRevisionsGrowOverEveryRestart(t *testing.T) {
 			w.Load("prod/web/a 192.0.2.1 lease=2\nprod/web/b 192.0.2.1 lease=3")
 		}
 		w.Pass(500 * time.Millisecond)
-		w.Store.Set(testkit.Refuse)
+		w.Store.Set(enginetest.Refuse)
 		w.Pass(time.Duration(n%4) * time.Second)
 		highest = w.Engine.State().Revision
-		w.Store.Set(testkit.Keep)
+		w.Store.Set(enginetest.Keep)
 		switch n % 3 {
 		case 0:
 			if err := w.Engine.Close(); err != nil {
@@ -417,17 +418,17 @@ func TestRevisionsGrowOverEveryRestart(t *testing.T) {
 // Closing settles what is owed, also if the store has failed a moment ago, and lets nobody
 // change the table afterwards.
 func TestClosingSettles(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1 lease=2\nprod/web/b 192.0.2.1")
-	w.Store.Set(testkit.KeepAndRefuse)
+	w.Store.Set(enginetest.KeepAndRefuse)
 	if err := w.Try(testkit.Register("prod", "web", "b", "192.0.2.2")); !errors.Is(err, service.ErrNotKept) {
 		t.Fatal(err)
 	}
-	w.Store.Set(testkit.Keep)
+	w.Store.Set(enginetest.Keep)
 	w.PassHung(2 * time.Second)
-	w.Store.Set(testkit.Refuse)
+	w.Store.Set(enginetest.Refuse)
 	w.Engine.Flush()
-	w.Store.Set(testkit.Keep)
+	w.Store.Set(enginetest.Keep)
 	if err := w.Engine.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -458,7 +459,7 @@ func (d *fullDisk) Commit(b store.Batch) error {
 // The store on disk takes what it is owed, whether or not the table has changed since it
 // last kept something.
 func TestDiskIsSettledWhenItHasSpaceAgain(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), nil)
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	dir := t.TempDir()
 	d := &fullDisk{}
 	start := func() {
@@ -503,16 +504,16 @@ func TestDiskIsSettledWhenItHasSpaceAgain(t *testing.T) {
 }
 
 func TestAFailingStoreIsTold(t *testing.T) {
-	w := testkit.NewWorld(t, testkit.Rules(), testkit.NewStore(t))
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
 	w.Load("prod/web/a 192.0.2.1")
 	if w.Engine.StoreFailing() {
 		t.Error("it keeps everything, and is said to fail")
 	}
-	w.Store.Set(testkit.Refuse)
+	w.Store.Set(enginetest.Refuse)
 	if err := w.Try(testkit.Register("prod", "web", "b", "192.0.2.2")); err == nil || !w.Engine.StoreFailing() {
 		t.Errorf("it refuses, got %v, and is not said to fail", err)
 	}
-	w.Store.Set(testkit.Keep)
+	w.Store.Set(enginetest.Keep)
 	w.Pass(time.Second)
 	if w.Engine.StoreFailing() {
 		t.Error("it keeps again, and is said to fail")

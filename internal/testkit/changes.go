@@ -1,6 +1,3 @@
-// Package testkit is what the tests of several packages share: changes written as text, a
-// store whose troubles the test makes, and a world: an engine under a clock that only the
-// test moves.
 package testkit
 
 import (

@@ -1,4 +1,5 @@
-// Package testkit is what the tests of several packages share.
+// Package testkit is what the tests of several packages share: changes as text, and the commands
+// that they need. It imports nothing of ours but service, so that any package may use it.
 package testkit
 
 import (

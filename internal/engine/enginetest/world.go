@@ -1,4 +1,6 @@
-package testkit
+// Package enginetest is what tests with an engine need: a clock that only the test moves, a store
+// whose troubles the test makes, and what DNS would answer.
+package enginetest
 
 import (
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/table"
+	"github.com/coredns-registry/registry/internal/testkit"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -108,7 +111,7 @@ func (w *World) Wait(d time.Duration, tick func()) {
 // Jump lets time pass in which the process does not run.
 func (w *World) Jump(d time.Duration) { w.now.Add(int64(d)) }
 
-// Load makes the changes of a text, see [Changes], each as a transaction.
+// Load makes the changes of a text, see [testkit.Changes], each as a transaction.
 func (w *World) Load(text string) {
 	w.T.Helper()
 	for _, c := range w.Changes(text) {
@@ -116,10 +119,10 @@ func (w *World) Load(text string) {
 	}
 }
 
-// Changes reads a text, see [Changes].
+// Changes reads a text, see [testkit.Changes].
 func (w *World) Changes(text string) []service.Change {
 	w.T.Helper()
-	return Changes(w.T, text)
+	return testkit.Changes(w.T, text)
 }
 
 // Apply makes changes as one transaction, and fails the test where they are refused.
@@ -131,7 +134,7 @@ func (w *World) Apply(changes ...service.Change) {
 }
 
 // Try makes changes and returns what the engine says to them.
-func (w *World) Try(changes ...service.Change) error { return w.ApplyAs(Anyone, changes...) }
+func (w *World) Try(changes ...service.Change) error { return w.ApplyAs(testkit.Anyone, changes...) }
 
 // ApplyAs makes changes as a transaction of the caller.
 func (w *World) ApplyAs(by service.Caller, changes ...service.Change) error {

@@ -1,4 +1,4 @@
-package testkit
+package enginetest
 
 import (
 	"net/netip"
