@@ -110,7 +110,7 @@ func TestEveryChainOfAliasesThroughTheServerEnds(t *testing.T) {
 			w := newWorld(t, Config{Zones: []string{"cluster.local."}})
 			w.Load("prod/web/web-1 192.0.2.7")
 			other := newHandler(&Config{Zones: []string{"example.org."}, TTL: defaultTTL}, nil)
-			other.registry.Store(w.Engine)
+			other.engine.Store(w.Engine)
 			server := &itself{handlers: map[string]plugin.Handler{"cluster.local.": w.handler, "example.org.": other}}
 			w.handler.upstream, other.upstream = server, server
 			file := aliasesOfFile{upstream: server, aliases: make(map[string]string)}

@@ -18,8 +18,8 @@ import (
 
 // api returns the registry as the endpoint sees it.
 func (w *world) api() *api {
-	a := &api{Engine: w.Engine, blocks: &serverBlocks{}}
-	a.blocks.set([]*Handler{w.handler})
+	a := &api{Engine: w.Engine, serverBlocks: &serverBlocks{engine: w.Engine}}
+	a.set([]*Handler{w.handler})
 	if w.Store != nil {
 		a.dir = "/"
 	}

@@ -33,7 +33,7 @@ func BenchmarkServeDNS(b *testing.B) {
 		b.Run(q.sentence, func(b *testing.B) {
 			enginetest.ForEachPopulace(b, func(b *testing.B, p *enginetest.Populace) {
 				h := newHandler(&Config{Zones: []string{"cluster.local.", "in-addr.arpa."}, TTL: defaultTTL}, nil)
-				h.registry.Store(p.Engine)
+				h.engine.Store(p.Engine)
 				serve := func(client dns.ResponseWriter, question *dns.Msg) {
 					if _, err := h.ServeDNS(context.Background(), client, question); err != nil {
 						b.Fatal(err)

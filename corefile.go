@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -80,35 +79,3 @@ func inRoot(root string, paths []string) []string {
 	}
 	return all
 }
-
-// join adds what another block sets. It goes by the fields, so that a new one is not forgotten:
-// a value that only one block sets holds for both, two values must be equal, and of two maps that
-// is so for each key.
-func (s *Shared) join(other *Shared) error {
-	ours, theirs := reflect.ValueOf(s).Elem(), reflect.ValueOf(other).Elem()
-	for n := range ours.NumField() {
-		directive := ours.Type().Field(n).Tag.Get("directive")
-		our, their := ours.Field(n), theirs.Field(n)
-		switch {
-		case their.IsZero():
-		case our.Kind() == reflect.Map:
-			joined := reflect.MakeMap(our.Type())
-			for _, m := range []reflect.Value{our, their} {
-				for kind, value := range m.Seq2() {
-					if set := joined.MapIndex(kind); set.IsValid() && !set.Equal(value) {
-						return differs(directive + " " + kind.String())
-					}
-					joined.SetMapIndex(kind, value)
-				}
-			}
-			our.Set(joined)
-		case our.IsZero():
-			our.Set(their)
-		case !reflect.DeepEqual(our.Interface(), their.Interface()):
-			return differs(directive)
-		}
-	}
-	return nil
-}
-
-func differs(directive string) error { return fmt.Errorf("%s differs", directive) }

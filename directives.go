@@ -46,6 +46,24 @@ type Shared struct {
 	Insecure bool      `directive:"insecure"`
 }
 
+// rules returns the engine's rules, with the defaults where nothing is set.
+func (s *Shared) rules() engine.Rules {
+	rules := engine.DefaultRules
+	if s.Leases != nil {
+		rules.Leases = *s.Leases
+	}
+	if s.Eviction != nil {
+		rules.Eviction = *s.Eviction
+	}
+	for kind, n := range s.Limits {
+		if limit := rules.Limits.Of(kind); limit != nil { // else it is a limit of the endpoint
+			*limit = n
+		}
+	}
+	rules.Networks = s.Networks
+	return rules
+}
+
 // TLSFiles are the files with the endpoint's certificate and, where clients need one, with
 // the authorities that must have issued it.
 type TLSFiles struct{ Cert, Key, ClientCA string }

@@ -156,8 +156,8 @@ func TestAnExplanationHidesAServiceInEveryZone(t *testing.T) {
 	w.Load(secrets)
 	a := w.api()
 	narrow := newHandler(&Config{Zones: []string{"prod.svc.cluster.local."}, TTL: defaultTTL}, []netip.Addr{netip.MustParseAddr("192.0.2.53")})
-	narrow.registry.Store(w.Engine)
-	a.blocks.set([]*Handler{w.handler, narrow})
+	narrow.engine.Store(w.Engine)
+	a.set([]*Handler{w.handler, narrow})
 	w.Load("service dev/away externalName secret.prod.svc.cluster.local")
 	may := readable("dev/away", "prod/web")
 	if got, want := explained(a.Explain("away.dev.svc.cluster.local.", dns.TypeA, may)), "alias NOERROR\naway.dev CNAME secret.prod"; got != want {
@@ -175,7 +175,7 @@ func TestAnExplanationBeforeTheTableIsLoaded(t *testing.T) {
 	w := newWorldOn(t, Config{}, enginetest.NewStore(t))
 	w.Use(w.Open())
 	a := w.api()
-	a.blocks.set([]*Handler{w.handler})
+	a.set([]*Handler{w.handler})
 	may := readable("prod/web")
 	for name, want := range map[string]string{
 		"web.prod.svc.cluster.local.":    "notready SERVFAIL",

@@ -113,14 +113,3 @@ func closeGuard(g *access.Guard) {
 		log.Warningf("Closing the audit's file: %v", err)
 	}
 }
-
-// pollFiles puts files in force that have changed.
-func (r *Registry) pollFiles() {
-	for _, event := range r.guard.Load().Poll(time.Now()) {
-		if event.Err != nil {
-			log.Errorf("%s", event)
-		} else {
-			log.Infof("%s", event)
-		}
-	}
-}

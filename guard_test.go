@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/coredns-registry/registry/internal/access"
-	"github.com/coredns-registry/registry/internal/engine"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -252,7 +251,7 @@ func (o *registries) start(t testing.TB, configs ...*Config) (*generation, error
 // what it has opened is closed. One that does not fail takes over when the one before goes.
 func TestSettingsOfAFailingReloadAreNeverInForce(t *testing.T) {
 	files := newCredentials(t)
-	o := &registries{byListen: make(map[string]*Registry)}
+	o := &registries{byListen: make(map[string]*sharedRegistry)}
 	const listen = "listen 127.0.0.1:0\n"
 	check := func(when string, instances int, token string) {
 		t.Helper()
@@ -349,16 +348,14 @@ func auditFiles(t testing.TB, want int) {
 // in metrics.
 func TestFilesThatFailAreCounted(t *testing.T) {
 	files := newCredentials(t)
-	e := &Registry{listen: "192.0.2.1:8053", engine: engine.New("192.0.2.1:8053", time.Now, nil, log)}
-	config := files.config(t, "listen "+e.listen+"\ntls PAIR PAIR\ntokens TOKENS")
+	config := files.config(t, "listen 192.0.2.1:8053\ntls PAIR PAIR\ntokens TOKENS")
 	guard, err := openGuard(config.Listen, &config.Shared)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeGuard(guard)
-	e.guard.Store(guard)
-	plain := &Registry{listen: "127.0.0.1:8053", engine: engine.New("127.0.0.1:8053", time.Now, nil, log)}
-	plain.guard.Store(access.NewGuard(access.Rules{}))
+	e := newRegistry(config.Listen, "", nil, guard, nil)
+	plain := newRegistry("127.0.0.1:8053", "", nil, access.NewGuard(access.Rules{}), nil)
 	for _, e := range []*Registry{e, plain} {
 		open.add(e)
 		defer open.delete(e)
@@ -405,7 +402,7 @@ func TestFilesThatFailAreCounted(t *testing.T) {
 func (o *registries) add(e *Registry) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.byListen[e.listen] = e
+	o.byListen[e.listen] = &sharedRegistry{Registry: e}
 }
 
 func (o *registries) delete(e *Registry) {

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/coredns-registry/registry/internal/answer"
 	"github.com/coredns-registry/registry/internal/engine"
@@ -12,10 +14,16 @@ import (
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/coredns/coredns/request"
 
 	"github.com/miekg/dns"
 )
+
+const pluginName = "registry"
+
+var log = clog.NewWithPlugin(pluginName)
 
 // Handler answers DNS queries for the zones of one server block from the table. It is
 // set up before the first query and not changed afterwards, but for its registry: that
@@ -28,7 +36,7 @@ type Handler struct {
 	ttl          uint32
 	transferMost int // records of one name and type in a transfer; 0 is all
 	zones        []*answer.Zone
-	registry     atomic.Pointer[engine.Engine]
+	engine       atomic.Pointer[engine.Engine]
 	upstream     upstreamer
 	answers      answerCounts
 	fits         atomic.Bool // whether messages are made to fit after other plugins, see front
@@ -37,6 +45,20 @@ type Handler struct {
 // upstreamer resolves a name by way of the whole server, as upstream.Upstream does.
 type upstreamer interface {
 	Lookup(ctx context.Context, state request.Request, name string, qtype uint16) (*dns.Msg, error)
+}
+
+// newHandler returns the handler of a server block. addrs are those of its name server.
+func newHandler(config *Config, addrs []netip.Addr) *Handler {
+	h := &Handler{
+		Zones:        config.Zones,
+		Fall:         config.Fall,
+		ttl:          uint32(config.TTL / time.Second),
+		transferMost: config.TransferMost,
+		zones:        answer.Zones(config.Zones, addrs, config.Most),
+		upstream:     upstream.New(),
+	}
+	h.answers = countAnswers(h.zones)
+	return h
 }
 
 // Name implements plugin.Handler.
@@ -89,7 +111,7 @@ func (q *query) send(a *answer.Answer) error {
 
 // state returns the published table; nil until it is loaded.
 func (h *Handler) state() *table.State {
-	r := h.registry.Load()
+	r := h.engine.Load()
 	if r == nil {
 		return nil
 	}
@@ -97,7 +119,7 @@ func (h *Handler) state() *table.State {
 }
 
 // now returns the time on the clock of leases. There must be a state.
-func (h *Handler) now() lease.Time { return h.registry.Load().Now() }
+func (h *Handler) now() lease.Time { return h.engine.Load().Now() }
 
 // zoneOf returns the most specific of our zones that a name is in, nil if there is none.
 func (h *Handler) zoneOf(name string) *answer.Zone {

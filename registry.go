@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"github.com/coredns-registry/registry/internal/lease"
 	"github.com/coredns-registry/registry/internal/store"
 	"github.com/coredns-registry/registry/internal/store/disk"
-	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/internal/tuning"
 )
 
@@ -45,51 +43,49 @@ type Registry struct {
 	server *httpapi.Server
 	guard  atomic.Pointer[access.Guard] // who decides who may do what; of the oldest generation
 
-	handlers serverBlocks
+	blocks   *serverBlocks
 	watchers atomic.Int64 // clients that follow the table
 
 	cancel  func()         // ends what run has started
 	running sync.WaitGroup // goroutines of the registry
-
-	users []*user // in the order in which they came; guarded by registries.mu
 }
 
-// serverBlocks are those that answer from one table, in the order of the Corefile. They may be
-// replaced while they are read.
-type serverBlocks struct{ handlers atomic.Pointer[[]*Handler] }
+func newRegistry(listen, dir string, in store.Store, guard *access.Guard, connections *door.Connections) *Registry {
+	e := engine.New(listen, time.Now, in, log)
+	r := &Registry{listen: listen, dir: dir, engine: e, blocks: &serverBlocks{engine: e}}
+	r.guard.Store(guard)
+	r.server = httpapi.New(&api{e, r.blocks, dir}, httpapi.Options{
+		Options:  door.Options{TLS: r.tls(), Guard: r.guard.Load, Connections: connections},
+		Observe:  observeRequests(listen),
+		Watching: func(delta int) { r.watchers.Add(int64(delta)) },
+	})
+	return r
+}
 
-func (b *serverBlocks) set(handlers []*Handler) { b.handlers.Store(&handlers) }
-
-func (b *serverBlocks) all() []*Handler {
-	if p := b.handlers.Load(); p != nil {
-		return *p
-	}
-	return nil
+// configure replaces the rules, the guard and the server blocks.
+func (r *Registry) configure(rules engine.Rules, guard *access.Guard, handlers []*Handler) {
+	r.engine.SetRules(rules)
+	r.guard.Store(guard)
+	r.blocks.set(handlers)
 }
 
 // openRegistry listens and serves. The socket is not opened for reuse of its port, as
 // CoreDNS opens its own: a second process on the same address would take a share of the
 // registrations, unseen. A reload keeps the socket, so it needs no second one.
-func openRegistry(config *Config, guard *access.Guard, connections *door.Connections, reload bool) (*Registry, error) {
+func openRegistry(listen, dir string, guard *access.Guard, connections *door.Connections, reload bool) (*Registry, error) {
 	var in store.Store
-	if config.Dir != "" {
-		opened, err := disk.Open(config.Dir)
+	if dir != "" {
+		opened, err := disk.Open(dir)
 		if err != nil {
 			return nil, err
 		}
 		in = opened
 	}
-	r := &Registry{listen: config.Listen, dir: config.Dir, engine: engine.New(config.Listen, time.Now, in, log)}
-	r.guard.Store(guard)
-	listener, err := net.Listen("tcp", config.Listen)
+	r := newRegistry(listen, dir, in, guard, connections)
+	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the registration endpoint: %w", err), r.engine.Close())
 	}
-	r.server = httpapi.New(&api{r.engine, &r.handlers, config.Dir}, httpapi.Options{
-		Options:  door.Options{TLS: r.tls(), Guard: r.guard.Load, Connections: connections},
-		Observe:  observeRequests(config.Listen),
-		Watching: func(delta int) { r.watchers.Add(int64(delta)) },
-	})
 	r.run()
 	if err := r.load(reload); err != nil {
 		return nil, errors.Join(err, listener.Close(), r.stop())
@@ -118,6 +114,9 @@ func (r *Registry) tls() *tls.Config {
 	}}
 }
 
+// warnEvery is how often names are looked at that hide public ones.
+const warnEvery = 5 * time.Second
+
 // run starts what goes on beside the server until stop.
 func (r *Registry) run() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -127,10 +126,18 @@ func (r *Registry) run() {
 	r.running.Go(func() { every(ctx, access.PollEvery, r.pollFiles) })
 	r.running.Go(func() { every(ctx, access.PollEvery, r.server.FlushLog) })
 	r.running.Go(func() { tuning.HoldStack(ctx) })
-	r.running.Go(func() {
-		var s shadows
-		every(ctx, warnEvery, func() { s.look(r.engine.State()) })
-	})
+	r.running.Go(func() { every(ctx, warnEvery, r.engine.WarnOfShadows) })
+}
+
+// pollFiles puts files in force that have changed.
+func (r *Registry) pollFiles() {
+	for _, event := range r.guard.Load().Poll(time.Now()) {
+		if event.Err != nil {
+			log.Errorf("%s", event)
+		} else {
+			log.Infof("%s", event)
+		}
+	}
 }
 
 // every calls a function again and again, until the context ends.
@@ -210,28 +217,11 @@ func (r *Registry) stop() error {
 	}
 }
 
-// api is the registry as its door sees it: the engine, and the server blocks that answer DNS from
-// its table.
+// api is the registry as its door sees it: the engine, and what DNS says of its table.
 type api struct {
 	*engine.Engine
-	blocks *serverBlocks
-	dir    string // of the store; empty where the table is in memory
-}
-
-// Names returns the DNS names that lead to an instance of the service now, in every zone
-// that is served.
-func (a *api) Names(view *table.View, i *table.Instance) []string {
-	var names []string
-	for _, h := range a.blocks.all() {
-		for _, z := range h.zones {
-			names = append(names, z.Names(view, i)...)
-		}
-	}
-	if len(a.blocks.all()) > 1 { // two blocks may serve one zone
-		slices.Sort(names)
-		names = slices.Compact(names)
-	}
-	return names
+	*serverBlocks
+	dir string // of the store; empty where the table is in memory
 }
 
 // Store names the kind of store that the table survives in.

@@ -9,21 +9,12 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
-	"time"
-
-	"github.com/coredns-registry/registry/internal/answer"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
-	clog "github.com/coredns/coredns/plugin/pkg/log"
-	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/coredns/coredns/plugin/transfer"
 )
-
-const pluginName = "registry"
-
-var log = clog.NewWithPlugin(pluginName)
 
 func init() {
 	plugin.Register(pluginName, setup)
@@ -69,19 +60,6 @@ func setup(c *caddy.Controller) error {
 	// A reload that fails runs no callback of the generation that failed.
 	c.OnRestartFailed(func() error { return open.keepOnly(g) })
 	return nil
-}
-
-func newHandler(config *Config, nameServers []netip.Addr) *Handler {
-	h := &Handler{
-		Zones:        config.Zones,
-		Fall:         config.Fall,
-		ttl:          uint32(config.TTL / time.Second),
-		transferMost: config.TransferMost,
-		zones:        answer.Zones(config.Zones, nameServers, config.Most),
-		upstream:     upstream.New(),
-	}
-	h.answers = countAnswers(h.zones)
-	return h
 }
 
 // nameServers returns the addresses that the server is bound to, else those of its

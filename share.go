@@ -4,27 +4,33 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/coredns-registry/registry/internal/access"
 	"github.com/coredns-registry/registry/internal/door"
-	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/tuning"
 
 	"github.com/coredns/caddy"
 )
 
 // open are the registries of this process. It is the only mutable state of the package.
-var open = &registries{byListen: make(map[string]*Registry)}
+var open = &registries{byListen: make(map[string]*sharedRegistry)}
 
 // registries are those that are open, by address. Server blocks that name the same address share
 // one, and so do the two generations of a reload, which overlap.
 type registries struct {
 	mu          sync.Mutex // guards what follows
-	byListen    map[string]*Registry
+	byListen    map[string]*sharedRegistry
 	connections *door.Connections // of all registries, which share the files of the process; nil before the first
 	untune      func()            // undoes what is tuned while there is a registry; nil while there is none
+}
+
+// sharedRegistry is a registry and who uses it, in the order in which they came.
+type sharedRegistry struct {
+	*Registry
+	users []*user // guarded by registries.mu
 }
 
 // user is a server block that uses a registry.
@@ -52,18 +58,20 @@ func (rs *registries) acquire(g *generation, h *Handler, config *Config) error {
 	}
 	if r == nil {
 		if rs.connections == nil {
-			rs.connections = newConnections()
+			rs.connections = door.ConnectionsWithinFiles(log.Warningf)
 		}
-		if r, err = openRegistry(config, guard, rs.connections, len(rs.byListen) > 0); err != nil {
+		opened, err := openRegistry(config.Listen, config.Dir, guard, rs.connections, len(rs.byListen) > 0)
+		if err != nil {
 			closeGuard(guard)
 			return err
 		}
+		r = &sharedRegistry{Registry: opened}
 		rs.byListen[config.Listen] = r
 		rs.tune()
 	}
-	h.registry.Store(r.engine)
+	h.engine.Store(r.engine)
 	r.users = append(r.users, &user{g, h, config})
-	r.configure()
+	r.settle()
 	return nil
 }
 
@@ -82,7 +90,7 @@ func (rs *registries) checkOpen(g *generation, config *Config) error {
 }
 
 // checkReload refuses what a reload cannot change of a registry.
-func (r *Registry) checkReload(g *generation, config *Config) error {
+func (r *sharedRegistry) checkReload(g *generation, config *Config) error {
 	if r.dir != config.Dir {
 		return fmt.Errorf("the store of %s cannot change while it runs: restart to go from %s to %s", r.listen, storeName(r.dir), storeName(config.Dir))
 	}
@@ -112,7 +120,7 @@ func (rs *registries) keepOnly(g *generation) error {
 
 func (rs *registries) remove(match func(*user) bool) error {
 	rs.mu.Lock()
-	var closing []*Registry
+	var closing []*sharedRegistry
 	var unused []*access.Guard
 	for _, r := range rs.byListen {
 		before := slices.Clone(r.users)
@@ -123,7 +131,7 @@ func (rs *registries) remove(match func(*user) bool) error {
 			delete(rs.byListen, r.listen)
 			closing = append(closing, r)
 		default:
-			r.configure()
+			r.settle()
 		}
 		unused = append(unused, r.unusedGuards(before)...)
 	}
@@ -153,7 +161,7 @@ func (rs *registries) tune() {
 }
 
 // unusedGuards returns the guards of generations that used the registry before and do not now.
-func (r *Registry) unusedGuards(before []*user) (guards []*access.Guard) {
+func (r *sharedRegistry) unusedGuards(before []*user) (guards []*access.Guard) {
 	for _, u := range before {
 		guard := u.generation.guards[r.listen]
 		used := slices.ContainsFunc(r.users, func(v *user) bool { return v.generation == u.generation })
@@ -170,15 +178,15 @@ func (rs *registries) all() []*Registry {
 	defer rs.mu.Unlock()
 	var all []*Registry
 	for _, r := range rs.byListen {
-		all = append(all, r)
+		all = append(all, r.Registry)
 	}
 	slices.SortFunc(all, func(a, b *Registry) int { return cmp.Compare(a.listen, b.listen) })
 	return all
 }
 
-// configure puts the settings of the blocks in force that use the registry: of the generation that
-// came first, since a later one may yet fail to start. The TTL is the longest of all.
-func (r *Registry) configure() {
+// settle puts the settings of the blocks in force that use the registry: those of the generation
+// that came first, since a later one may yet fail to start. The TTL is the longest of all.
+func (r *sharedRegistry) settle() {
 	first := r.users[0].generation
 	rules := first.shared[r.listen].rules()
 	var handlers []*Handler
@@ -186,27 +194,7 @@ func (r *Registry) configure() {
 		rules.TTL = max(rules.TTL, u.config.TTL)
 		handlers = append(handlers, u.handler)
 	}
-	r.engine.SetRules(rules)
-	r.guard.Store(first.guards[r.listen])
-	r.handlers.set(handlers)
-}
-
-// rules returns the engine's rules, with the defaults where nothing is set.
-func (s *Shared) rules() engine.Rules {
-	rules := engine.DefaultRules
-	if s.Leases != nil {
-		rules.Leases = *s.Leases
-	}
-	if s.Eviction != nil {
-		rules.Eviction = *s.Eviction
-	}
-	for kind, n := range s.Limits {
-		if limit := rules.Limits.Of(kind); limit != nil { // else it is a limit of the endpoint
-			*limit = n
-		}
-	}
-	rules.Networks = s.Networks
-	return rules
+	r.configure(rules, first.guards[r.listen], handlers)
 }
 
 // generation is one Corefile being run: CoreDNS has one, and two during a reload.
@@ -276,3 +264,35 @@ func (g *generation) agree(config *Config, shared *Shared) error {
 	}
 	return shared.join(&config.Shared)
 }
+
+// join adds what another block sets. It goes by the fields, so that a new one is not forgotten:
+// a value that only one block sets holds for both, two values must be equal, and of two maps that
+// is so for each key.
+func (s *Shared) join(other *Shared) error {
+	ours, theirs := reflect.ValueOf(s).Elem(), reflect.ValueOf(other).Elem()
+	for n := range ours.NumField() {
+		directive := ours.Type().Field(n).Tag.Get("directive")
+		our, their := ours.Field(n), theirs.Field(n)
+		switch {
+		case their.IsZero():
+		case our.Kind() == reflect.Map:
+			joined := reflect.MakeMap(our.Type())
+			for _, m := range []reflect.Value{our, their} {
+				for kind, value := range m.Seq2() {
+					if set := joined.MapIndex(kind); set.IsValid() && !set.Equal(value) {
+						return differs(directive + " " + kind.String())
+					}
+					joined.SetMapIndex(kind, value)
+				}
+			}
+			our.Set(joined)
+		case our.IsZero():
+			our.Set(their)
+		case !reflect.DeepEqual(our.Interface(), their.Interface()):
+			return differs(directive)
+		}
+	}
+	return nil
+}
+
+func differs(directive string) error { return fmt.Errorf("%s differs", directive) }

@@ -12,8 +12,6 @@ import (
 	"unsafe"
 
 	"github.com/coredns-registry/registry/internal/access"
-	"github.com/coredns-registry/registry/internal/engine"
-	"github.com/coredns-registry/registry/internal/httpapi"
 
 	"github.com/coredns/coredns/request"
 
@@ -47,8 +45,7 @@ func TestQueryFitsItsStack(t *testing.T) {
 	for range 24 { // as there are in a CoreDNS
 		go func() { <-t.Context().Done() }()
 	}
-	e := &Registry{engine: engine.New("127.0.0.1:0", time.Now, nil, log), server: httpapi.New(nil, httpapi.Options{})}
-	e.guard.Store(access.NewGuard(access.Rules{}))
+	e := newRegistry("127.0.0.1:0", "", nil, access.NewGuard(access.Rules{}), nil)
 
 	e.run()
 	for deadline := time.Now().Add(10 * time.Second); startingStack() < 8<<10; runtime.GC() {

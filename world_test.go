@@ -42,8 +42,8 @@ func newWorldOn(t testing.TB, config Config, s *enginetest.Store) *world {
 	rules.TTL = config.TTL
 	w := &world{World: enginetest.NewWorld(t, rules, s)}
 	w.handler = newHandler(&config, []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")})
-	w.handler.registry.Store(w.Engine)
-	w.Used = func(e *engine.Engine) { w.handler.registry.Store(e) }
+	w.handler.engine.Store(w.Engine)
+	w.Used = func(e *engine.Engine) { w.handler.engine.Store(e) }
 	w.handler.Next = test.NextHandler(passedOn, nil)
 	return w
 }

@@ -37,6 +37,7 @@ type Engine struct {
 	persister persister // guarded by writer
 
 	evictions evictions
+	shadows   shadows
 	stopped   atomic.Bool // a load is to end
 }
 

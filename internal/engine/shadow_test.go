@@ -1,13 +1,12 @@
-package registry
+package engine_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/coredns-registry/registry/internal/engine"
 	"github.com/coredns-registry/registry/internal/engine/enginetest"
-	"github.com/coredns-registry/registry/internal/testkit"
-	"github.com/coredns-registry/registry/service"
 )
 
 func TestTopLevelDomainsAreKnown(t *testing.T) {
@@ -22,7 +21,7 @@ func TestTopLevelDomainsAreKnown(t *testing.T) {
 		{"default production staging kube-system web github team-a x co-uk www", false},
 	} {
 		for name := range strings.FieldsSeq(tc.names) {
-			if got := isTopLevelDomain(name); got != tc.want {
+			if got := engine.IsTopLevelDomain(name); got != tc.want {
 				t.Errorf("%s: got %v, want %v", name, got, tc.want)
 			}
 		}
@@ -30,34 +29,26 @@ func TestTopLevelDomainsAreKnown(t *testing.T) {
 }
 
 func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
-	w := newWorld(t, Config{})
-	var s shadows
+	w := enginetest.NewWorld(t, enginetest.Rules(), nil)
 	warned := func(changes string) []string {
-		text := logText(t, "text", 0, func() {
-			for line := range strings.Lines(changes) {
-				if name, gone := strings.CutPrefix(strings.TrimSpace(line), "- "); gone {
-					namespace, of, _ := strings.Cut(name, "/")
-					w.Apply(service.Change{Op: service.Undefine, ID: testkit.ID(namespace, of, "")})
-					s.look(w.Engine.State())
-				} else {
-					w.Load(line)
-				}
-			}
-			for range 3 {
-				s.look(w.Engine.State())
-			}
-		})
-		return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+		for _, c := range w.Changes(changes) {
+			w.Apply(c)
+			w.Engine.WarnOfShadows()
+		}
+		for range 3 {
+			w.Engine.WarnOfShadows()
+		}
+		return w.Log.Take()
 	}
 	for _, tc := range []struct {
 		sentence, changes string
 		want              []string // what the lines have in them
 	}{
-		{"a namespace like any other", "default/web/a 192.0.2.1", []string{""}},
+		{"a namespace like any other", "default/web/a 192.0.2.1", nil},
 		{"top-level domains, one of them defined", "com/github/a 192.0.2.1\nservice local/printer headless", []string{
 			"The namespace com is a top-level domain: clients with svc.ZONE in their search list get its service NAME when they ask for NAME.com.", "The namespace local is"}},
-		{"other services of the same", "com/google/a 192.0.2.1\ncom/github/b 192.0.2.2", []string{""}},
-		{"it was gone, and comes again", "- local/printer\nservice local/printer headless", []string{""}},
+		{"other services of the same", "com/google/a 192.0.2.1\ncom/github/b 192.0.2.2", nil},
+		{"it was gone, and comes again", "- local/printer/\nservice local/printer headless", nil},
 		{"another one", "net/web/a 192.0.2.1", []string{"The namespace net is"}},
 	} {
 		got := warned(tc.changes)
@@ -66,7 +57,7 @@ func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
 			continue
 		}
 		for n, line := range got {
-			if !strings.Contains(line, tc.want[n]) || strings.HasPrefix(line, "[WARNING]") != (line != "") {
+			if !strings.Contains(line, tc.want[n]) {
 				t.Errorf("%s: got %q, want %q", tc.sentence, line, tc.want[n])
 			}
 		}
@@ -78,25 +69,24 @@ func TestANamespaceThatShadowsPublicNamesIsWarnedOfOnce(t *testing.T) {
 		}
 	}
 	got := warned(all.String())
-	if last := got[len(got)-1]; len(got) != mostWarned-3+1 || !strings.Contains(last, "no other will be") {
+	if last := got[len(got)-1]; len(got) != engine.MaxShadowWarnings-3+1 || !strings.Contains(last, "no more are logged") {
 		t.Errorf("of hundreds: got %d lines, the last %q", len(got), last)
 	}
-	if got := warned("org/web/a 192.0.2.1"); got[0] != "" {
+	if got := warned("org/web/a 192.0.2.1"); len(got) > 0 {
 		t.Errorf("after that: got %q", got)
 	}
 }
 
 // What was there before a restart is warned of too.
 func TestNamespacesOfALoadedTableAreWarnedOf(t *testing.T) {
-	store := enginetest.NewStore(t)
-	newWorldOn(t, Config{}, store).Load("com/web/a 192.0.2.1")
-	w := newWorldOn(t, Config{}, store)
-	var s shadows
-	text := logText(t, "text", 0, func() {
-		s.look(nil)
-		s.look(w.Engine.State())
-	})
-	if strings.Count(text, "The namespace com is") != 1 {
-		t.Errorf("got %q", text)
+	w := enginetest.NewWorld(t, enginetest.Rules(), enginetest.NewStore(t))
+	w.Load("com/web/a 192.0.2.1")
+	w.Log.Take()
+	e := w.Open()
+	e.WarnOfShadows()
+	w.Must(e.Load())
+	e.WarnOfShadows()
+	if got := strings.Join(w.Log.Take(), "\n"); strings.Count(got, "The namespace com is") != 1 {
+		t.Errorf("got %q", got)
 	}
 }
