@@ -107,7 +107,7 @@ func (e *explainer) missing(view *table.View, i *table.Instance) string {
 	switch {
 	case view.Type() == service.ExternalName:
 		return "the service is an external name: its instances are not answered"
-	case i.Lease().Ended():
+	case !view.Live(i):
 		return "its lease has expired; removal is pending"
 	case !view.Answers(i):
 		return fmt.Sprintf("its status is %s: only up is answered", i.Status)

@@ -24,14 +24,12 @@ type host struct {
 func (s *serviceRecords) hosts() hosts {
 	return *s.hostLabels.get(&s.building, func() *hosts {
 		all := make(hosts, 0, s.view.Len())
-		n := int32(0)
-		for i := range s.view.Instances {
+		for n, i := range s.view.Numbered {
 			if s.view.Answers(i) {
 				for label := range i.Hosts {
-					all = append(all, host{label, n})
+					all = append(all, host{label, int32(n)})
 				}
 			}
-			n++
 		}
 		slices.SortFunc(all, func(a, b host) int {
 			return cmp.Or(strings.Compare(a.label, b.label), cmp.Compare(a.number, b.number))

@@ -178,7 +178,7 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 	case nameServer, version:
 		return found(z.ownSets[p.kind][qtype])
 	case namespaceName:
-		if _, ok := s.Namespace(p.service.Namespace); ok {
+		if s.HasNamespace(p.service.Namespace) {
 			return found(nil)
 		}
 		return Answer{}
@@ -186,7 +186,7 @@ func (z *Zone) Lookup(s *table.Snapshot, name string, qtype uint16) Answer {
 		return z.lookupReverse(s, p.addr, qtype)
 	}
 	view := s.Service(p.service)
-	if view == nil {
+	if view == nil || !view.Exists() {
 		return Answer{}
 	}
 	return z.lookupService(view, p, qtype)

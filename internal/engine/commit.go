@@ -159,7 +159,7 @@ func (e *Engine) renewOnly(state *table.State, by service.Caller, changes []serv
 	}
 	var t *transaction
 	for n := range changes {
-		i := living(state.Instance(changes[n].ID))
+		i := state.Instance(changes[n].ID)
 		if i == nil {
 			return nil // as a rule it is a new instance
 		}

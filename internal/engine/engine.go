@@ -123,8 +123,8 @@ func (e *Engine) Renew(by service.Caller, id service.ID, unless service.Precondi
 	if state == nil {
 		return service.ErrNotLoaded
 	}
-	i, ok := state.Tenure(id)
-	if !ok || i.Lease.Ended() { // then it is nobody's any more
+	i, ok := state.LeaseInfo(id)
+	if !ok {
 		return service.ErrNotFound
 	}
 	if !by.Owns(i.Owner) {

@@ -104,8 +104,7 @@ func (t *transaction) do(c *service.Change) (table.Result, error) {
 // register puts an instance there. A registration that says what is known already renews the
 // lease and changes nothing.
 func (t *transaction) register(c *service.Change) (table.Result, error) {
-	there := t.draft.Instance(c.ID)
-	prev := living(there)
+	prev := t.draft.Instance(c.ID)
 	if err := t.mayChange(c, prev); err != nil {
 		return table.Result{}, err
 	}
@@ -117,15 +116,13 @@ func (t *transaction) register(c *service.Change) (table.Result, error) {
 		}
 		registered = prev.RegisteredAt()
 	}
-	if there == nil { // what is there has room already
+	if !t.draft.Has(c.ID) { // what is there has room already
 		if err := t.rules.Limits.checkQuota(t.draft, c.ID); err != nil {
 			return table.Result{}, err
 		}
-	} else {
-		t.dropped = append(t.dropped, there.Lease())
 	}
 	next := table.NewInstance(c.ID, wanted, registered, t.at)
-	t.draft.Put(next)
+	t.dropped = append(t.dropped, t.draft.Put(next))
 	t.granted = append(t.granted, next.Lease())
 	t.registrations++
 	result := t.instance(next)
@@ -231,7 +228,7 @@ func (t *transaction) setStatus(c *service.Change) (table.Result, error) {
 }
 
 func (t *transaction) define(c *service.Change) (table.Result, error) {
-	prev := t.draft.Service(c.ID.Name)
+	prev := t.service(c.ID.Name)
 	if !c.If.Met(revisionOf(prev), prev != nil) {
 		return table.Result{}, service.ErrPrecondition
 	}
@@ -247,7 +244,7 @@ func (t *transaction) define(c *service.Change) (table.Result, error) {
 }
 
 func (t *transaction) undefine(c *service.Change) (table.Result, error) {
-	prev := t.draft.Service(c.ID.Name)
+	prev := t.service(c.ID.Name)
 	if prev == nil {
 		return table.Result{}, fmt.Errorf("service %s: %w", c.ID.Name, service.ErrNotFound)
 	}
@@ -260,6 +257,14 @@ func (t *transaction) undefine(c *service.Change) (table.Result, error) {
 		t.dropped = append(t.dropped, i.Lease())
 	}
 	return table.Result{Changed: true, Revision: t.draft.Revision(), Gone: instances, SafeToStopAt: t.safeToStopAt()}, nil
+}
+
+// service returns a service; nil where there is none.
+func (t *transaction) service(name service.Name) *table.View {
+	if v := t.draft.Service(name); v != nil && v.Exists() {
+		return v
+	}
+	return nil
 }
 
 func revisionOf(v *table.View) uint64 {
@@ -291,18 +296,9 @@ func (t *transaction) expire(ended []*lease.Lease) []*table.Instance {
 	return gone
 }
 
-// living returns the instance; nil where there is none, or where its lease has ended and it
-// is only not yet taken away.
-func living(i *table.Instance) *table.Instance {
-	if i == nil || i.Lease().Ended() {
-		return nil
-	}
-	return i
-}
-
 // existing returns the instance that a change is about and that must be there.
 func (t *transaction) existing(c *service.Change) (*table.Instance, error) {
-	i := living(t.draft.Instance(c.ID))
+	i := t.draft.Instance(c.ID)
 	if i == nil {
 		return nil, fmt.Errorf("instance %s: %w: register it first", c.ID, service.ErrNotFound)
 	}

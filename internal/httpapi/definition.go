@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/coredns-registry/registry/internal/audit"
-	"github.com/coredns-registry/registry/internal/table"
 	"github.com/coredns-registry/registry/service"
 )
 
@@ -14,12 +14,12 @@ func getService(c *call) {
 		return
 	}
 	view := state.Service(c.id.Name)
-	instances, ended := living(state, c.id.Name)
-	if view == nil || view.Definition == nil && len(instances) == 0 {
+	if view == nil || !view.Exists() {
 		c.notFound()
 		return
 	}
-	if ended > 0 { // whoever has this revision already may have them in it
+	instances := slices.Collect(view.Instances)
+	if len(instances) < view.Len() { // the client may have this revision with instances that have expired since
 		c.r.Header.Del("If-None-Match")
 	}
 	if !c.fresh(view.Revision) {
@@ -33,19 +33,6 @@ func getService(c *call) {
 	}
 	c.out = append(b, "]}"...)
 	c.answer(http.StatusOK, view.Revision)
-}
-
-// living returns the instances of a service whose leases have not ended, and how many
-// others are yet to be taken out of the table.
-func living(state *table.State, name service.Name) (instances []*table.Instance, ended int) {
-	for i := range state.InstancesOf(name) {
-		if i.Lease().Ended() {
-			ended++
-		} else {
-			instances = append(instances, i)
-		}
-	}
-	return instances, ended
 }
 
 func putService(c *call) {
@@ -69,7 +56,7 @@ func putService(c *call) {
 		c.refuse(err)
 		return
 	}
-	c.out = append(serviceMembers(append(c.out[:0], '{'), result.View, result.View.Len()), '}')
+	c.out = append(serviceMembers(append(c.out[:0], '{'), result.View, result.View.Count()), '}')
 	c.answer(created(result), result.View.Revision)
 }
 

@@ -156,8 +156,9 @@ func (w *importer) compare(by service.Caller, r Registry, state *table.State) (s
 	for n := range w.changes {
 		change, t, known, owned := &w.changes[n], &instances, false, true
 		if change.Op == service.Define {
-			t, known = &services, state.Service(change.ID.Name) != nil
-		} else if i := state.Instance(change.ID); i != nil && !i.Lease().Ended() {
+			view := state.Service(change.ID.Name)
+			t, known = &services, view != nil && view.Exists()
+		} else if i := state.Instance(change.ID); i != nil {
 			known, owned = true, by.Owns(i.Owner)
 		}
 		switch {

@@ -13,7 +13,7 @@ func getInstance(c *call) {
 		return
 	}
 	i := state.Instance(c.id)
-	if i == nil || i.Lease().Ended() { // one that has ended may yet wait to be taken out
+	if i == nil {
 		c.notFound()
 		return
 	}

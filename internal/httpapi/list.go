@@ -166,7 +166,7 @@ func listServices(c *call) {
 			c.endList(b, last)
 			return
 		}
-		b = append(serviceMembers(append(next(b), '{'), view, view.Len()), '}')
+		b = append(serviceMembers(append(next(b), '{'), view, view.Count()), '}')
 		last, n = view.Namespace+"/"+view.Name.Service, n+1
 	}
 	c.endList(b, "")

@@ -14,8 +14,8 @@ func getStatus(c *call) {
 	state := c.registry.State()
 	if state != nil {
 		revision = state.Revision
-		namespaces, services, _ = state.Totals()
 		for ns := range state.Namespaces("") {
+			namespaces, services = namespaces+1, services+ns.Services
 			up, draining, down = up+ns.Up, draining+ns.Draining, down+ns.Down
 		}
 	}

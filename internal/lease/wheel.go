@@ -22,7 +22,8 @@ const (
 //
 // Any goroutine may call its methods. The zero value has no leases.
 type Wheel struct {
-	chunks atomic.Pointer[[]*chunk] // all leases by number; written under mu
+	chunks  atomic.Pointer[[]*chunk] // all leases by number; written under mu
+	expired atomic.Int64             // number of leases that have expired and were not dropped yet; written under mu
 
 	mu         sync.Mutex
 	used       int          // number of leases that are not free
@@ -33,6 +34,7 @@ type Wheel struct {
 	scannedTo  Time      // every slot that ends by then was scanned
 	now        Time      // time of the last call of Due
 	waiting    waitQueue // leases that are due
+	ended      leaseList // leases that have expired and were not dropped yet
 	budget     budget
 }
 
@@ -45,6 +47,7 @@ const chunkBits = 10
 const (
 	stateFree uint32 = iota
 	stateIdle
+	stateExpired
 	stateWaiting
 	stateScheduled // plus the slot on the ring
 )
@@ -144,19 +147,16 @@ func (w *Wheel) Drop(l *Lease, now Time) {
 	case stateFree:
 		return
 	case stateIdle:
+	case stateExpired:
+		w.unlink(l)
+		w.expired.Add(-1)
 	default:
-		w.deactivate(l)
+		w.unlink(l)
+		w.active--
 	}
 	l.state.Store(stateFree)
 	w.used--
 	w.free = append(w.free, freedLease{l.number, now})
-}
-
-// deactivate takes a lease off the wheel.
-func (w *Wheel) deactivate(l *Lease) {
-	w.unlink(l)
-	w.active--
-	l.state.Store(stateIdle)
 }
 
 // Renew gives a lease its full length from now on, and removes it from the wait queue. It reports
@@ -189,6 +189,23 @@ func (w *Wheel) Made() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.used
+}
+
+// AnyExpired reports whether there are leases that have expired and were not dropped yet. It takes
+// no lock.
+func (w *Wheel) AnyExpired() bool { return w.expired.Load() > 0 }
+
+// Expired returns the leases that have expired and were not dropped yet.
+func (w *Wheel) Expired() (leases []*Lease) {
+	if !w.AnyExpired() {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for l := w.Lease(w.ended.first); l != nil; l = w.Lease(l.next) {
+		leases = append(leases, l)
+	}
+	return leases
 }
 
 // Len returns the number of leases on the wheel.
@@ -260,7 +277,11 @@ func (w *Wheel) Due(now Time, rule Rule) (ends []*Lease) {
 			w.schedule(l)
 			continue
 		}
-		w.deactivate(l)
+		w.unlink(l)
+		w.active--
+		w.link(l, &w.ended)
+		l.state.Store(stateExpired)
+		w.expired.Add(1)
 		ends = append(ends, l)
 		b.spend(rule, l.tenant.Service, leases, now)
 		w.waiting.noteLoss(l.tenant.Service)
@@ -348,10 +369,13 @@ func (w *Wheel) link(l *Lease, s *leaseList) {
 func (w *Wheel) unlink(l *Lease) {
 	var q *queue
 	var s *leaseList
-	if state := l.state.Load(); state == stateWaiting {
+	switch state := l.state.Load(); state {
+	case stateExpired:
+		s = &w.ended
+	case stateWaiting:
 		q = w.waiting.queues[l.tenant]
 		s = &q.leaseList
-	} else {
+	default:
 		s = &w.ring[state-stateScheduled]
 	}
 	if l.prev != 0 {

@@ -105,7 +105,9 @@ func (b *Builder) merge() []*View {
 		case same > 1: // they did not come together
 			var instances []*Instance
 			for _, v := range all[:same] {
-				instances = slices.AppendSeq(instances, v.Instances)
+				for _, i := range v.Numbered {
+					instances = append(instances, i)
+				}
 			}
 			view = b.view(instances)
 			view.Definition = defined

@@ -58,13 +58,18 @@ func (s *Snapshot) Edit() *Draft {
 // Revision returns the number that the draft's snapshot will have.
 func (d *Draft) Revision() uint64 { return d.next.Revision }
 
-// Instance returns the instance of that id as the draft has it, nil where there is none.
+// Instance returns the instance of that id as the draft has it, nil where there is none or it has
+// expired.
 func (d *Draft) Instance(id service.ID) *Instance { return d.next.Instance(id) }
 
 // Leased returns the instances that have these leases, as far as the draft has such, in no order.
 func (d *Draft) Leased(leases []*lease.Lease) []*Instance { return d.next.leased(leases) }
 
-// Service returns the service of that name as the draft has it, nil where there is none.
+// Has reports whether the draft holds an instance of that id, expired or not.
+func (d *Draft) Has(id service.ID) bool { return d.next.instance(id) != nil }
+
+// Service returns the service of that name as the draft has it, nil where there is none. See
+// [Snapshot.Service].
 func (d *Draft) Service(name service.Name) *View { return d.next.Service(name) }
 
 // Totals returns how much the draft holds.
@@ -72,7 +77,7 @@ func (d *Draft) Totals() (namespaces, services, instances int) { return d.next.T
 
 // HasNamespace reports whether the draft holds a service in that namespace.
 func (d *Draft) HasNamespace(name string) bool {
-	_, ok := d.next.Namespace(name)
+	_, ok := d.next.namespaces.Get(newNamespace(name))
 	return ok
 }
 
@@ -81,8 +86,9 @@ func (d *Draft) Changed() bool { return len(d.events) > 0 }
 
 // Put places an instance, new or in the place of the one of the same id, and stamps it
 // with the draft's revision. It is new, or a copy of one of this table. A new one is given its
-// lease, which must be dropped if the draft comes to nothing.
-func (d *Draft) Put(i *Instance) {
+// lease, which must be dropped if the draft comes to nothing. Put returns the lease of the
+// instance whose place a new one takes, expired or not, which must be dropped if it does not.
+func (d *Draft) Put(i *Instance) (replaced *lease.Lease) {
 	i.Revision = d.next.Revision
 	view := d.touch(i.name)
 	i.name = view.Name
@@ -94,6 +100,9 @@ func (d *Draft) Put(i *Instance) {
 	if known {
 		was := view.read(view.runs[r].block, at)
 		d.replaceHolds(was, i)
+		if was.lease != i.lease {
+			replaced = was.lease
+		}
 	} else {
 		i.id = strings.Clone(i.id) // a request's, all of which it would keep
 		d.next.instances++
@@ -107,6 +116,7 @@ func (d *Draft) Put(i *Instance) {
 	}
 	view.runs.put(d.next.Revision, r, at, i, known)
 	d.events = append(d.events, Event{Kind: KindInstance, ID: i.ID(), Instance: i})
+	return replaced
 }
 
 // replaceHolds takes from an instance what the one that comes in its place does not hold, and
@@ -135,7 +145,7 @@ func (d *Draft) replaceHolds(was, is *Instance) {
 // Remove takes an instance away, and its service with the last one unless that was
 // defined. It returns the instance, nil where there is none.
 func (d *Draft) Remove(id service.ID) *Instance {
-	old := d.Instance(id)
+	old := d.next.instance(id)
 	if old == nil {
 		return nil
 	}
@@ -155,7 +165,7 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 	d.dropClusterIPs(view)
 	d.next.aliases += aliases(def) - aliases(view.Definition)
 	if answersOthers(def, view.Definition) {
-		for i := range view.Instances {
+		for _, i := range view.Numbered {
 			for _, addr := range i.Addresses {
 				d.next.holders.touch(d.next.made, addr)
 			}
@@ -171,11 +181,13 @@ func (d *Draft) Define(name service.Name, def *service.Definition) {
 // Undefine takes a service away with all its instances, which it returns; false where
 // there is no such service.
 func (d *Draft) Undefine(name service.Name) (instances []*Instance, ok bool) {
-	if d.Service(name) == nil {
+	if d.next.service(name) == nil {
 		return nil, false
 	}
 	view := d.touch(name)
-	instances = slices.Collect(view.Instances)
+	for _, i := range view.Numbered {
+		instances = append(instances, i)
+	}
 	view.runs = nil
 	for _, i := range instances {
 		d.dropInstance(i)
@@ -193,7 +205,7 @@ func (d *Draft) Done() (*Snapshot, []Event) { return d.next, d.events }
 // touch returns the service's view in the draft, made anew if need be, since a
 // published view never changes.
 func (d *Draft) touch(name service.Name) *View {
-	view := d.next.Service(name)
+	view := d.next.service(name)
 	switch {
 	case view == nil:
 		view = &View{Name: name.Clone(), leases: d.next.leases}

@@ -74,7 +74,7 @@ func (s *Snapshot) holder(id service.ID) Holder {
 	if id.ID == "" {
 		return Holder{Service: id.Name}
 	}
-	return Holder{id.Name, s.Instance(id)}
+	return Holder{id.Name, s.instance(id)}
 }
 
 // PreparedAt returns what was prepared of those who share an address, as [View.Prepared] does of a
@@ -99,7 +99,7 @@ type Host struct {
 
 // Answers reports whether it is to be answered.
 func (h *Host) Answers() bool {
-	return (h.frozen || !h.Lease.Ended()) && h.Service.answers(h.status)
+	return live(h.Lease, h.frozen) && h.Service.answers(h.status)
 }
 
 // SoleHost returns the instance that an address belongs to; false if it belongs to nobody, or to

@@ -50,14 +50,24 @@ type View struct {
 	prepared prepared
 }
 
-// Len returns how many instances the service has.
+// Len returns how many numbers of instances there are, for At: expired instances have theirs until
+// they are removed. See Count.
 func (v *View) Len() int { return v.runs.len() }
 
 // Instances yields the service's instances in order of id.
 func (v *View) Instances(yield func(*Instance) bool) {
+	for _, i := range v.Numbered {
+		if v.Live(i) && !yield(i) {
+			return
+		}
+	}
+}
+
+// Numbered yields each instance and its number, expired ones too: see At.
+func (v *View) Numbered(yield func(int, *Instance) bool) {
 	for _, r := range v.runs {
 		for n := range r.entries {
-			if !yield(v.read(r.block, n)) {
+			if !yield(r.before+n, v.read(r.block, n)) {
 				return
 			}
 		}
@@ -101,11 +111,8 @@ func (v *View) Type() service.Type {
 	return v.Definition.Type
 }
 
-// Answers reports whether an instance of the service is to be answered. One whose lease
-// has ended is not, even while it waits to be taken out of the table.
-func (v *View) Answers(i *Instance) bool {
-	return (v.frozen || !i.lease.Ended()) && v.answers(i.Status)
-}
+// Answers reports whether an instance of the service is to be answered.
+func (v *View) Answers(i *Instance) bool { return v.Live(i) && v.answers(i.Status) }
 
 // answers reports whether an instance of that status is answered while its lease lives.
 func (v *View) answers(status service.Status) bool {
@@ -131,7 +138,7 @@ func (v *View) Alone(i *Instance, def *service.Definition) *View {
 // that: nothing but the type of its service keeps an instance that is up from being answered.
 func (s *Snapshot) Answers(i *Instance) bool {
 	if s.aliases == 0 && i.Status == service.Up {
-		return s.frozen || !i.lease.Ended()
+		return live(i.lease, s.frozen)
 	}
 	return s.Service(i.Name()).Answers(i)
 }
@@ -159,7 +166,9 @@ func (n *Namespace) Add(v *View) {
 	n.Services++
 	for _, r := range v.runs {
 		for e := range r.entries {
-			n.count(r.entries[e].status, 1)
+			if entry := &r.entries[e]; v.live(v.leases.Lease(entry.lease)) {
+				n.count(entry.status, 1)
+			}
 		}
 	}
 }
@@ -198,14 +207,19 @@ func newTree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 16})
 }
 
-// Service returns the service of that name, nil where there is none.
+// Service returns the service of that name, nil where there is none. One that has only expired
+// instances is returned until they are removed, see [View.Exists]: who has found an instance finds
+// its service.
 func (s *Snapshot) Service(name service.Name) *View {
-	v := s.services.get(hash(name), name)
+	v := s.service(name)
 	if s.frozen && v != nil {
 		return v.freeze()
 	}
 	return v
 }
+
+// service returns the same, as it is in the snapshot also where that is of a version.
+func (s *Snapshot) service(name service.Name) *View { return s.services.get(hash(name), name) }
 
 // Instance returns the instance of that id, nil where there is none.
 func (s *Snapshot) Instance(id service.ID) *Instance {
@@ -213,30 +227,46 @@ func (s *Snapshot) Instance(id service.ID) *Instance {
 	if v == nil {
 		return nil
 	}
+	if i := v.instance(id.ID); i != nil && v.Live(i) {
+		return i
+	}
+	return nil
+}
+
+// instance returns the same, expired or not.
+func (s *Snapshot) instance(id service.ID) *Instance {
+	v := s.service(id.Name)
+	if v == nil {
+		return nil
+	}
 	return v.instance(id.ID)
 }
 
-// Tenure is what a heartbeat must know of an instance.
-type Tenure struct {
+// LeaseInfo is what a heartbeat needs to know of an instance.
+type LeaseInfo struct {
 	Revision uint64
 	Owner    string
 	Lease    *lease.Lease // nil where it is static
 }
 
-// Tenure returns that of the instance of that id; false where there is none. It takes less than
+// LeaseInfo returns that of the instance of that id; false where there is none. It takes less than
 // to read the instance.
-func (s *Snapshot) Tenure(id service.ID) (Tenure, bool) {
+func (s *Snapshot) LeaseInfo(id service.ID) (LeaseInfo, bool) {
 	v := s.Service(id.Name)
 	if v == nil {
-		return Tenure{}, false
+		return LeaseInfo{}, false
 	}
 	r, at, ok := v.runs.find(id.ID)
 	if !ok {
-		return Tenure{}, false
+		return LeaseInfo{}, false
 	}
 	b := v.runs[r].block
 	e := &b.entries[at]
-	return Tenure{e.revision, b.traits[e.traits].Owner, v.leases.Lease(e.lease)}, true
+	l := v.leases.Lease(e.lease)
+	if !v.live(l) {
+		return LeaseInfo{}, false
+	}
+	return LeaseInfo{e.revision, b.traits[e.traits].Owner, l}, true
 }
 
 // Leases returns the wheel that the leases of all instances are made on, those of earlier and
@@ -292,26 +322,40 @@ func (s *Snapshot) leased(leases []*lease.Lease) (instances []*Instance) {
 	return instances
 }
 
-// Namespace returns the namespace of that name; false where it holds no service.
-func (s *Snapshot) Namespace(name string) (Namespace, bool) {
-	n, ok := s.namespaces.Get(newNamespace(name))
-	if !ok {
-		return Namespace{}, false
+// HasNamespace reports whether there is a service in the namespace of that name.
+func (s *Snapshot) HasNamespace(name string) bool {
+	if _, ok := s.namespaces.Get(newNamespace(name)); !ok {
+		return false
 	}
-	return n.Namespace, true
+	if s.frozen || !s.leases.AnyExpired() {
+		return true
+	}
+	for v := range s.Services(service.Name{Namespace: name}) { // as a rule the first
+		return v.Namespace == name
+	}
+	return false
 }
 
 // Namespaces yields the namespaces in order, from the first that is not before from.
 func (s *Snapshot) Namespaces(from string) func(yield func(Namespace) bool) {
 	return func(yield func(Namespace) bool) {
-		s.namespaces.Ascend(newNamespace(from), func(n *namespace) bool { return yield(n.Namespace) })
+		expired := s.expired()
+		s.namespaces.Ascend(newNamespace(from), func(n *namespace) bool {
+			if live := n.less(expired[n.Name]); live.Services > 0 {
+				return yield(live)
+			}
+			return true
+		})
 	}
 }
 
 // Services yields the services in order of name, from the first that is not before from.
 func (s *Snapshot) Services(from service.Name) func(yield func(*View) bool) {
 	return func(yield func(*View) bool) {
-		s.names.Ascend(from, func(name service.Name) bool { return yield(s.Service(name)) })
+		s.names.Ascend(from, func(name service.Name) bool {
+			v := s.Service(name)
+			return !v.Exists() || yield(v)
+		})
 	}
 }
 
@@ -337,7 +381,8 @@ func (s *Snapshot) InstancesOf(name service.Name) func(yield func(*Instance) boo
 	}
 }
 
-// Totals returns how many namespaces, services and instances the table holds.
+// Totals returns how many namespaces, services and instances the table holds, expired ones too
+// until they are removed.
 func (s *Snapshot) Totals() (namespaces, services, instances int) {
 	return s.namespaces.Len(), s.services.len, s.instances
 }
